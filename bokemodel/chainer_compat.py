@@ -61,11 +61,11 @@ def _nothing(*_args: object, **_kwargs: object) -> dict[str, Any]:
     return {}
 
 
-class _DistributionNotFound(Exception):  # noqa: N818 (the name that Chainer catches)
+class _DistributionNotFound(Exception):
     pass
 
 
-class _VersionConflict(Exception):  # noqa: N818
+class _VersionConflict(Exception):
     pass
 
 

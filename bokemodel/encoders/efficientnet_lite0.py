@@ -64,7 +64,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-class SameConv(chainer.Chain):  # type: ignore[misc]
+class SameConv(chainer.Chain):
     """A convolution with TensorFlow's SAME padding and a folded batch normalisation, then ReLU6 where asked."""
 
     def __init__(self, w: Array, b: Array, stride: int, groups: int, relu6: bool) -> None:
@@ -87,7 +87,7 @@ class SameConv(chainer.Chain):  # type: ignore[misc]
         return F.clip(y, 0.0, 6.0) if self.relu6 else y
 
 
-class Block(chainer.Chain):  # type: ignore[misc]
+class Block(chainer.Chain):
     """Inverted residual: widen (1x1), depthwise, narrow (1x1), plus the input where the shape allows."""
 
     def __init__(self, state: _State, index: int, stage: Stage, stride: int, in_channels: int) -> None:
@@ -136,7 +136,7 @@ class _State:
         return SameConv(w.astype(np.float32), bias.astype(np.float32), stride, groups, relu6)
 
 
-class EfficientNetLite0(chainer.Chain):  # type: ignore[misc]
+class EfficientNetLite0(chainer.Chain):
     """The encoder `efficientnet-lite0`."""
 
     name = "efficientnet-lite0"

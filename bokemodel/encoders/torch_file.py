@@ -38,10 +38,13 @@ class _Tensor:
     storage: _Storage
     offset: int
     shape: tuple[int, ...]
+    strides: tuple[int, ...]  # in elements; weights converted from another library are often permuted
 
 
-def _tensor(storage: _Storage, offset: int, shape: tuple[int, ...], *_rest: object) -> _Tensor:
-    return _Tensor(storage, offset, tuple(shape))
+def _tensor(
+    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_rest: object
+) -> _Tensor:
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
 _ALLOWED: dict[tuple[str, str], Any] = {
@@ -101,5 +104,9 @@ def _read_storage(file: IO[bytes], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]
 
 
 def _view(tensor: _Tensor, storage: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    size = int(np.prod(tensor.shape, dtype=np.int64))
-    return storage[tensor.offset : tensor.offset + size].reshape(tensor.shape)
+    last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
+    if min(tensor.shape, default=1) < 1 or min(tensor.strides, default=0) < 0 or not 0 <= last < len(storage):
+        raise ValueError("a tensor reaches outside its storage")
+    strides = tuple(stride * storage.itemsize for stride in tensor.strides)
+    view = np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides, writeable=False)
+    return np.ascontiguousarray(view).reshape(tensor.shape)

@@ -1,0 +1,113 @@
+"""The article's decoder: an LSTM that sees the picture once, at the first step, and then writes.
+
+    h_0 = embed(<s>) + img2x(v),  h_t = embed(w_t)          (Karpathy & Fei-Fei 2015, eq. 13-15; Vinyals et al. 2014, eq. 10-12)
+    s_t = LSTM(h_t, s_{t-1}),     p(w_{t+1}) = softmax(out(s_t))
+
+v is the encoder's vector, brought to length 1, centred and scaled by what `Normalizer` learned from the training pictures;
+the mean picture is therefore v = 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bokemodel.chainer_compat import F, L, chainer
+from bokemodel.functions import linear_softmax_cross_entropy, lstm_sequence
+from bokemodel.packing import Batch
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes of a decoder. `tied` uses the embedding as output layer (needs embed == hidden)."""
+
+    vocabulary: int
+    feature_dim: int
+    embed: int = 100
+    hidden: int = 100
+    tied: bool = False
+    dropout: float = 0.0
+
+
+class Decoder(chainer.Chain):
+    """The LSTM as Chainer links; `bokemodel.search` runs the same arithmetic on its `arrays`."""
+
+    def __init__(self, config: DecoderConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        rng = np.random.default_rng(seed)
+        embed, hidden = config.embed, config.hidden
+
+        def uniform(*shape: int, fan: int) -> Floats:
+            bound = 1.0 / np.sqrt(fan)
+            return rng.uniform(-bound, bound, shape).astype(np.float32)
+
+        forget_open = np.zeros(4 * hidden, np.float32)
+        forget_open[hidden : 2 * hidden] = 1.0  # Jozefowicz et al. 2015
+        with self.init_scope():
+            self.embed = L.EmbedID(
+                config.vocabulary, embed, initialW=uniform(config.vocabulary, embed, fan=embed if config.tied else 10)
+            )
+            self.img2x = L.Linear(
+                config.feature_dim, embed, initialW=uniform(embed, config.feature_dim, fan=config.feature_dim)
+            )
+            self.w = chainer.Parameter(uniform(4 * hidden, embed, fan=embed))
+            self.u = chainer.Parameter(uniform(4 * hidden, hidden, fan=hidden))
+            self.b = chainer.Parameter(forget_open)
+            if not config.tied:
+                self.out_w = chainer.Parameter(uniform(config.vocabulary, hidden, fan=hidden))
+            self.out_b = chainer.Parameter(np.zeros(config.vocabulary, np.float32))
+
+    def hidden_states(self, pictures: Any, batch: Batch) -> Any:
+        """Normalised vectors (B, dim) of the texts of `batch`, in the given order, to the LSTM's states (N, hidden)."""
+        xp = self.xp
+        first = int(batch.counts[0])
+        pictures = xp.asarray(pictures)[xp.asarray(batch.order)]
+        x = self.embed(xp.asarray(batch.inputs))
+        x = (
+            F.concat([x[:first] + self.img2x(pictures), x[first:]], axis=0)
+            if len(x) > first
+            else x + self.img2x(pictures)
+        )
+        if self.config.dropout:
+            x = F.dropout(x, self.config.dropout)
+        start = xp.zeros((first, self.config.hidden), np.float32)
+        h = lstm_sequence(x, self.w, self.u, self.b, start, start, batch.counts)
+        return F.dropout(h, self.config.dropout) if self.config.dropout else h
+
+    def loss(self, pictures: Any, batch: Batch, smoothing: float = 0.0) -> Any:
+        """Weighted mean of -ln p(token) in nats, a Variable ()."""
+        h = self.hidden_states(pictures, batch)
+        targets, weights = self.xp.asarray(batch.targets), self.xp.asarray(batch.weights)
+        return linear_softmax_cross_entropy(h, self._out_w, self.out_b, targets, weights, smoothing)
+
+    @property
+    def _out_w(self) -> Any:
+        return self.embed.W if self.config.tied else self.out_w
+
+    def arrays(self) -> dict[str, Floats]:
+        """All weights by name, for a bundle."""
+        named = {"embed": self.embed.W, "img2x_w": self.img2x.W, "img2x_b": self.img2x.b}
+        named |= {"lstm_w": self.w, "lstm_u": self.u, "lstm_b": self.b, "out_b": self.out_b}
+        if not self.config.tied:
+            named["out_w"] = self.out_w
+        return {name: chainer.cuda.to_cpu(parameter.array).copy() for name, parameter in named.items()}
+
+    def load_arrays(self, arrays: dict[str, Floats]) -> None:
+        """Take weights made by `arrays`; a copy, so a decoder can go on learning from a bundle."""
+        named = {"embed": self.embed.W, "img2x_w": self.img2x.W, "img2x_b": self.img2x.b}
+        named |= {"lstm_w": self.w, "lstm_u": self.u, "lstm_b": self.b, "out_b": self.out_b}
+        if not self.config.tied:
+            named["out_w"] = self.out_w
+        for name, parameter in named.items():
+            parameter.array[...] = self.xp.asarray(arrays[name])
+
+
+def config_to_json(config: DecoderConfig) -> dict[str, Any]:
+    """For a bundle's manifest."""
+    return asdict(config)

@@ -1,0 +1,142 @@
+"""`BokeModel`: pictures in, boke out. One object holds an encoder and a trained bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bokemodel.bundle import Bundle, load_bundle
+from bokemodel.encoders import load_encoder
+from bokemodel.encoders.base import Encoder, Features
+from bokemodel.errors import BundleMismatch, UnknownMode
+from bokemodel.network import Network
+from bokemodel.packing import pack
+from bokemodel.search import Candidate, SearchSettings, beam_search, rerank, sample
+
+STARTER = Path(__file__).with_name("starter")
+MODES = ("boke", "article")
+
+
+@dataclass(frozen=True)
+class Boke:
+    """A joke and how well it suits the picture (higher is better; comparable within one list only)."""
+
+    text: str
+    score: float
+
+
+class BokeModel:
+    """An encoder and a decoder that was trained on its vectors."""
+
+    def __init__(self, bundle: Bundle, encoder: Encoder) -> None:
+        manifest = bundle.manifest
+        if (encoder.name, encoder.weights_digest) != (manifest.encoder, manifest.encoder_digest):
+            raise BundleMismatch(
+                f"the model was trained on {manifest.encoder} ({manifest.encoder_digest[:12]}), "
+                f"not on {encoder.name} ({encoder.weights_digest[:12]})"
+            )
+        self.bundle, self.encoder = bundle, encoder
+        self.tokenizer, self.settings = bundle.tokenizer, bundle.search
+        self.network = Network(bundle.arrays)
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None, *, encoder: Encoder | None = None, **options: Any) -> BokeModel:
+        """Load a bundle (the starter where no folder is named) with its encoder.
+
+        `encoder` is used if given, otherwise the one that the manifest names is loaded with `options`
+        (`path=` for weights that are not installed with the program).
+
+        Raises:
+            BundleError, EncoderError
+        """
+        bundle = load_bundle(folder if folder is not None else STARTER)
+        return cls(bundle, encoder or load_encoder(bundle.manifest.encoder, **options))
+
+    def boke(
+        self,
+        images: Sequence[Image.Image],
+        n: int = 1,
+        mode: str = "boke",
+        seed: int | Sequence[int] | None = None,
+        **settings: Any,
+    ) -> list[list[Boke]]:
+        """Jokes about pictures.
+
+        Args:
+            images: PIL pictures of any size.
+            n: how many for each picture; never two equal ones, so there may be fewer.
+            mode: "boke" samples and reranks, "article" is the beam of 2016.
+            seed: same seed, same answers; a list gives each picture its own. None: different every time.
+            settings: single fields of `SearchSettings` instead of the bundle's.
+
+        Returns:
+            For each picture a list of `Boke`, best first.
+        """
+        return self.boke_of_features(self.encoder.encode(images), n, mode, seed, **settings)
+
+    def boke_of_features(
+        self,
+        features: Features,
+        n: int = 1,
+        mode: str = "boke",
+        seed: int | Sequence[int] | None = None,
+        **settings: Any,
+    ) -> list[list[Boke]]:
+        """`boke` for vectors (N, dim) that the encoder made before."""
+        if mode not in MODES:
+            raise UnknownMode(f"no mode is called {mode!r}; there are {', '.join(MODES)}")
+        if not len(features):
+            return []
+        search = replace(self.settings, **settings)
+        pictures = self.bundle.normalizer(features)
+        if mode == "article":
+            found = beam_search(self.network, self.tokenizer, pictures, search, width=max(n, search.beam))
+            return [[Boke(c.text.strip(), _mean_nats(c)) for c in candidates[:n]] for candidates in found]
+        search = replace(search, candidates=max(n, search.candidates))
+        candidates = sample(self.network, self.tokenizer, pictures, search, _seeds(seed, len(features)))
+        ranked = rerank(self.network, self.tokenizer, candidates, search)
+        return [[Boke(c.text.strip(), score) for c, score in scored[:n]] for scored in ranked]
+
+    def log_prob(self, images: Sequence[Image.Image], texts: Sequence[str]) -> NDArray[np.float64]:
+        """ln p(text | image) in nats, </s> included, for pairs: float64 (N,)."""
+        return self.log_prob_of_features(self.encoder.encode(images), texts)
+
+    def log_prob_of_features(self, features: Features | None, texts: Sequence[str]) -> NDArray[np.float64]:
+        """`log_prob` for vectors (N, dim); None stands for the mean picture."""
+        if not texts:
+            return np.empty(0)
+        dim = self.bundle.manifest.feature_dim
+        pictures = np.zeros((len(texts), dim), np.float32) if features is None else self.bundle.normalizer(features)
+        if len(pictures) != len(texts):
+            raise ValueError(f"{len(pictures)} pictures and {len(texts)} texts")
+        batch = pack([self.tokenizer.encode(text) for text in texts], self.tokenizer.bos, self.tokenizer.eos)
+        return self.network.log_probs(pictures, batch, self.tokenizer.bos)
+
+    def with_settings(self, **settings: Any) -> BokeModel:
+        """The same model, looking for answers in another way."""
+        other = BokeModel.__new__(BokeModel)
+        other.__dict__.update(self.__dict__, settings=replace(self.settings, **settings))
+        return other
+
+
+def _mean_nats(candidate: Candidate) -> float:
+    return candidate.log_prob / (len(candidate.tokens) + 1)
+
+
+def _seeds(seed: int | Sequence[int] | None, count: int) -> list[int]:
+    if seed is None:
+        return [int(s) for s in np.random.SeedSequence().generate_state(count, np.uint64)]
+    if isinstance(seed, int | np.integer):
+        return [int(seed)] * count
+    if len(seed) != count:
+        raise ValueError(f"{len(seed)} seeds for {count} pictures")
+    return [int(s) for s in seed]
+
+
+__all__ = ["MODES", "STARTER", "Boke", "BokeModel", "SearchSettings"]

@@ -1,0 +1,208 @@
+"""From a picture's vector to texts: sampling and beam search, all candidates of all pictures in one batch, and reranking.
+
+Reranking is by ln p(text | picture) - lambda ln p(text | mean picture), the anti-language-model form of maximum mutual
+information (Li et al. 2016, eq. 9), over a power of the length: what would be said of any picture loses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bokemodel.network import Network, State
+from bokemodel.packing import pack
+from bokemodel.tokenizer import Tokenizer
+
+Floats = NDArray[np.float32]
+TOP = 64  # a sampled word is always among so many likeliest ones; far fewer carry the probability that top-p keeps
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How answers are looked for; a bundle carries what suits it."""
+
+    candidates: int = 32
+    max_tokens: int = 50
+    temperature: float = 0.8
+    top_p: float = 0.95
+    mmi_lambda: float = 0.5
+    length_power: float = 1.0
+    beam: int = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A text with its ln p(text | picture) in nats and its number of tokens, </s> included."""
+
+    text: str
+    tokens: tuple[int, ...]
+    log_prob: float
+
+
+def sample(
+    network: Network, tokenizer: Tokenizer, pictures: Floats, settings: SearchSettings, seeds: Sequence[int]
+) -> list[list[Candidate]]:
+    """Draw `settings.candidates` texts for each picture by temperature and top-p (Holtzman et al. 2020).
+
+    pictures: normalised vectors (N, dim); seeds: (N,), a picture's texts depend on its own seed alone.
+    Returns for each picture the different finished texts, likeliest first.
+    """
+    count, steps = settings.candidates, settings.max_tokens + 1
+    draws = np.concatenate([np.random.default_rng(seed).random((steps, count)) for seed in seeds], axis=1)
+    rows = np.arange(len(pictures) * count)  # which candidate each running row is
+    state = network.start(pictures, tokenizer.bos).take(rows // count)
+    written = np.full((len(rows), steps), -1, np.int64)
+    log_prob = np.zeros(len(rows))
+    finished = np.zeros(len(rows), bool)
+    never = tokenizer.never()
+    for step in range(steps):
+        logits = network.logits(state.h)
+        logits[:, never] = -np.inf
+        tokens, nats = _draw(logits, draws[step, rows], settings.temperature, settings.top_p)
+        log_prob[rows] += nats
+        finished[rows[tokens == tokenizer.eos]] = True
+        running = tokens != tokenizer.eos
+        rows, tokens = rows[running], tokens[running]
+        if not len(rows) or step == steps - 1:
+            break
+        written[rows, step] = tokens
+        state = network.step(state.take(running), tokens)
+    return [
+        _unique(
+            _candidate(tokenizer, written[row], log_prob[row])
+            for row in range(n * count, (n + 1) * count)
+            if finished[row]
+        )
+        for n in range(len(pictures))
+    ]
+
+
+def _draw(
+    logits: Floats, draws: NDArray[np.float64], temperature: float, top_p: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """One word for each row, and its ln p at temperature 1."""
+    row = np.arange(len(logits))
+    top = np.argpartition(logits, -TOP, axis=1)[:, -TOP:] if logits.shape[1] > TOP else np.argsort(logits, axis=1)
+    values = np.take_along_axis(logits, top, axis=1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    top, values = np.take_along_axis(top, order, axis=1), np.take_along_axis(values, order, axis=1).astype(np.float64)
+    best = values[:, :1]
+    weights = np.exp((values - best) / max(temperature, 1e-4))
+    total = weights.sum(axis=1, keepdims=True)
+    before = np.cumsum(weights, axis=1) - weights
+    weights[before >= top_p * total] = 0.0  # the first word is always kept
+    chosen = (np.cumsum(weights, axis=1) < draws[:, None] * weights.sum(axis=1, keepdims=True)).sum(axis=1)
+    chosen = np.minimum(chosen, (weights > 0).sum(axis=1) - 1)
+    log_total = np.log(np.exp(logits - best.astype(np.float32)).sum(axis=1, dtype=np.float64)) + best[:, 0]
+    return top[row, chosen].astype(np.int64), values[row, chosen] - log_total
+
+
+def beam_search(
+    network: Network, tokenizer: Tokenizer, pictures: Floats, settings: SearchSettings, width: int | None = None
+) -> list[list[Candidate]]:
+    """The `width` likeliest texts that a beam finds for each picture, likeliest for their length first."""
+    width = width or settings.beam
+    count = len(pictures)
+    state = network.start(pictures, tokenizer.bos).take(np.repeat(np.arange(count), width))
+    scores = np.full((count, width), -np.inf)
+    scores[:, 0] = 0.0  # all beams of a picture start equal: only one may branch at first
+    texts: list[list[tuple[int, ...]]] = [[()] * width for _ in range(count)]
+    done: list[list[Candidate]] = [[] for _ in range(count)]
+    never = tokenizer.never()
+    for step in range(settings.max_tokens + 1):
+        logits = network.logits(state.h).astype(np.float64)
+        logits[:, never] = -np.inf
+        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        totals = (scores.reshape(-1, 1) + logits).reshape(count, -1)
+        parents, tokens = np.zeros((count, width), np.int64), np.full((count, width), tokenizer.eos)
+        scores = np.full((count, width), -np.inf)
+        for n in range(count):
+            kept, size = 0, logits.shape[1]
+            for index in np.argsort(-totals[n], kind="stable")[: 2 * width]:
+                parent, token = divmod(int(index), size)
+                total = float(totals[n, index])
+                if not np.isfinite(total) or kept == width:
+                    break
+                if token == tokenizer.eos:
+                    done[n].append(_candidate(tokenizer, texts[n][parent], total))
+                elif step < settings.max_tokens:
+                    parents[n, kept], tokens[n, kept], scores[n, kept] = parent, token, total
+                    kept += 1
+            texts[n] = [(*texts[n][parents[n, k]], int(tokens[n, k])) for k in range(width)]
+            if len(done[n]) >= width and not _can_improve(done[n], scores[n], width, step, settings.length_power):
+                scores[n] = -np.inf
+        if not np.isfinite(scores).any():
+            break
+        state = network.step(state.take((np.arange(count)[:, None] * width + parents).ravel()), tokens.ravel())
+    return [
+        sorted(_unique(found), key=lambda c: -_per_length(c.log_prob, len(c.tokens) + 1, settings.length_power))[:width]
+        for found in done
+    ]
+
+
+def _can_improve(done: list[Candidate], running: NDArray[np.float64], width: int, step: int, power: float) -> bool:
+    """Could a running beam still beat the worst of the best `width` finished ones, if it ended now?"""
+    finished = sorted((_per_length(c.log_prob, len(c.tokens) + 1, power) for c in done), reverse=True)
+    return bool(_per_length(float(running.max()), step + 2, power) > finished[width - 1])
+
+
+def rerank(
+    network: Network,
+    tokenizer: Tokenizer,
+    candidates: list[list[Candidate]],
+    settings: SearchSettings,
+) -> list[list[tuple[Candidate, float]]]:
+    """Each picture's candidates with their MMI score, best first."""
+    flat = [candidate for found in candidates for candidate in found]
+    if not flat:
+        return [[] for _ in candidates]
+    everyday = mean_picture_log_probs(network, tokenizer, [candidate.tokens for candidate in flat])
+    out, start = [], 0
+    for found in candidates:
+        scored = [
+            (
+                candidate,
+                _per_length(
+                    candidate.log_prob - settings.mmi_lambda * plain, len(candidate.tokens) + 1, settings.length_power
+                ),
+            )
+            for candidate, plain in zip(found, everyday[start : start + len(found)], strict=True)
+        ]
+        start += len(found)
+        out.append(sorted(scored, key=lambda pair: -pair[1]))
+    return out
+
+
+def mean_picture_log_probs(
+    network: Network, tokenizer: Tokenizer, texts: Sequence[Sequence[int]]
+) -> NDArray[np.float64]:
+    """ln p(text | mean picture) of token sequences: (N,)."""
+    batch = pack(texts, tokenizer.bos, tokenizer.eos)
+    return network.log_probs(np.zeros((len(texts), len(network.img2x_w)), np.float32), batch, tokenizer.bos)
+
+
+def _per_length(log_prob: float, tokens: int, power: float) -> float:
+    return float(log_prob / tokens**power)
+
+
+def _candidate(tokenizer: Tokenizer, written: Any, log_prob: float) -> Candidate:
+    tokens = tuple(int(token) for token in written if token >= 0)
+    return Candidate(tokenizer.decode(tokens), tokens, float(log_prob))
+
+
+def _unique(candidates: Any) -> list[Candidate]:
+    """Different, readable texts, likeliest first. Two token sequences can spell one text: the likelier one stays."""
+    best: dict[str, Candidate] = {}
+    for candidate in sorted(candidates, key=lambda c: -c.log_prob):
+        text = candidate.text.strip()
+        if text and "\ufffd" not in text and text not in best:
+            best[text] = candidate
+    return list(best.values())
+
+
+__all__ = ["Candidate", "SearchSettings", "State", "beam_search", "mean_picture_log_probs", "rerank", "sample"]
