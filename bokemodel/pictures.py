@@ -18,8 +18,8 @@ from bokemodel.errors import CorruptPicture, EmptyPicture, NotAPicture, TooManyP
 
 pillow_heif.register_heif_opener(thumbnails=False)
 
-# MPO: what many phones and cameras call JPEG. APNG opens as PNG, HEIC as HEIF.
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "DIB", "TIFF")
+# MPO, which many phones and cameras call JPEG, opens as JPEG (Pillow knows no reader "MPO"), APNG as PNG, HEIC as HEIF.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "DIB", "TIFF")
 MAX_PIXELS = 64_000_000  # 8000 x 8000; 192 MB while it is decoded
 _TRANSPARENT = ("RGBA", "RGBa", "LA", "La", "PA")
 
