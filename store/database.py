@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url, select
+from sqlalchemy import URL, CursorResult, Delete, Engine, Update, create_engine, event, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -138,6 +138,13 @@ def open_database(url: str, *, migrate: bool = True, pool_size: int = 10, busy_t
         database.close()
         raise
     return database
+
+
+def count_changed(session: Session, statement: Update | Delete) -> int:
+    """Run an UPDATE or DELETE; returns how many rows it met."""
+    result = session.execute(statement)
+    assert isinstance(result, CursorResult)
+    return result.rowcount
 
 
 def parse_url(url: str) -> URL:
