@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select
 
+from store.answers import answer_id
 from store.database import Database
 from store.tables import Vote
 from store.types import now
