@@ -1,0 +1,1 @@
+"""Front ends, one each: thin shells over `bot.boke`."""

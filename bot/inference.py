@@ -1,0 +1,300 @@
+"""The worker processes: a bounded queue in front, batches, replacement of what dies or hangs, and a swap of models between batches.
+
+Each slot is an `Executor` with one spawned process, so that a crash costs one slot's batch and no more. A batch whose worker
+was lost is tried once more, picture by picture, so that one bad picture cannot take others with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from bot import worker
+from bot.worker import Answered, Job, ModelPlace, Refused
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class InferenceError(Exception):
+    """Base of what keeps a picture from being answered here."""
+
+
+class QueueFull(InferenceError):
+    """As many pictures wait as may wait."""
+
+
+class WorkerLost(InferenceError):
+    """The worker died or hung on this picture, twice."""
+
+
+class NoWorker(InferenceError):
+    """No worker is up, or the bot is leaving."""
+
+
+class ModelRejected(InferenceError):
+    """The new model could not be loaded; the old one stays."""
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How the workers are run; times in seconds."""
+
+    workers: int = 1
+    threads: int = 0  # for each worker; 0 shares the cores out evenly
+    queue_size: int = 128
+    batch_size: int = 8
+    batch_wait: float = 0.005
+    timeout: float = 30.0  # for one batch
+    start_timeout: float = 120.0
+    drain: float = 8.0
+
+    @property
+    def threads_each(self) -> int:
+        return self.threads or max(1, (os.cpu_count() or 1) // max(1, self.workers))
+
+
+@dataclass
+class _Waiting:
+    job: Job
+    result: asyncio.Future[Answered | Refused]
+    since: float = field(default_factory=time.perf_counter)
+
+
+class _Slot:
+    """One worker process and its executor."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.executor: Executor | None = None
+        self.pid: int | None = None
+        self.digest = ""
+
+    async def start(self, place: ModelPlace) -> str:
+        """Spawn the process and load the model; returns the model's digest."""
+        self.executor = ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), worker.initialize, (self.settings.threads_each,)
+        )
+        try:
+            self.pid = await self.call(worker.pid, timeout=self.settings.start_timeout)
+            self.digest = await self.call(worker.load, place, timeout=self.settings.start_timeout)
+        except BaseException:
+            self.kill()
+            raise
+        return self.digest
+
+    async def call(self, function: Callable[..., T], *args: Any, timeout: float) -> T:
+        """Run a function of `bot.worker` in the process. Raises BrokenExecutor, TimeoutError, or what the function raised."""
+        if self.executor is None:
+            raise BrokenExecutor("no process")
+        future = asyncio.get_running_loop().run_in_executor(self.executor, function, *args)
+        return await asyncio.wait_for(future, timeout)
+
+    @property
+    def up(self) -> bool:
+        return self.executor is not None and bool(self.digest)
+
+    def kill(self) -> None:
+        """Let go of the process, whatever it is doing."""
+        executor, pid = self.executor, self.pid
+        self.executor, self.pid, self.digest = None, None, ""
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Inference:
+    """Answers pictures with the model that is current; see the module's first lines."""
+
+    def __init__(self, settings: EngineSettings, place: ModelPlace, fallback: ModelPlace | None = None) -> None:
+        """`fallback` is loaded where `place` cannot be (the starter, where models/current is damaged)."""
+        self.settings = settings
+        self.place = replace(place, threads=settings.threads_each)
+        self.fallback = replace(fallback, threads=settings.threads_each) if fallback else None
+        self.digest = ""
+        self.restarts = 0
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(settings.queue_size)
+        self._slots = [_Slot(settings) for _ in range(max(1, settings.workers))]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._swap = asyncio.Lock()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start the workers. Raises ModelRejected where neither the model nor the fallback loads."""
+        try:
+            await self._start_slot(self._slots[0])
+        except Exception as error:
+            raise ModelRejected(f"no model could be loaded: {error}") from error
+        self._tasks = [asyncio.create_task(self._serve(slot), name=f"slot-{i}") for i, slot in enumerate(self._slots)]
+
+    @property
+    def up(self) -> bool:
+        """Does at least one worker hold a model?"""
+        return any(slot.up for slot in self._slots) and not self._closing
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
+    @property
+    def pids(self) -> list[int]:
+        return [slot.pid for slot in self._slots if slot.pid is not None]
+
+    async def answer(self, job: Job) -> Answered | Refused:
+        """Answer one picture. Raises QueueFull, NoWorker, WorkerLost."""
+        if self._closing:
+            raise NoWorker("the bot is leaving")
+        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        try:
+            self._queue.put_nowait(waiting)
+        except asyncio.QueueFull:
+            raise QueueFull(f"{self.settings.queue_size} pictures are waiting") from None
+        return await waiting.result
+
+    async def reload(self, place: ModelPlace) -> str:
+        """Load a model beside the current one in every worker, then swap between two batches; returns its digest.
+
+        Raises ModelRejected; the old model then goes on serving.
+        """
+        place = replace(place, threads=self.settings.threads_each)
+        async with self._swap:
+            loaded = []
+            try:
+                for slot in self._slots:
+                    if slot.up:
+                        loaded.append(await slot.call(worker.load, place, timeout=self.settings.start_timeout))
+            except Exception as error:
+                raise ModelRejected(f"the new model could not be loaded, the old one stays: {error}") from error
+            if not loaded:
+                raise ModelRejected("no worker is up to load it")
+            self.place, self.digest = place, loaded[0]
+            for slot in self._slots:
+                if slot.up:
+                    slot.digest = self.digest
+                    with contextlib.suppress(Exception):  # it will be replaced by its own loop if it is gone
+                        await slot.call(worker.keep, self.digest, timeout=self.settings.start_timeout)
+            log.info("model %s is live", self.digest[:12])
+            return self.digest
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what waits (within `drain`), let the workers go."""
+        self._closing = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._queue.join(), self.settings.drain)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while not self._queue.empty():
+            self._fail(self._queue.get_nowait(), NoWorker("the bot is leaving"))
+        for slot in self._slots:
+            slot.kill()
+
+    async def _start_slot(self, slot: _Slot) -> None:
+        async with self._swap:
+            try:
+                digest = await slot.start(self.place)
+            except BrokenExecutor:
+                raise
+            except Exception as error:
+                if self.fallback is None or self.fallback == self.place:
+                    raise
+                log.error("the model does not load, taking the one that ships instead: %s", error)
+                digest = await slot.start(self.fallback)
+            if self.digest and digest != self.digest:
+                log.warning("a new worker holds model %s, the others %s", digest[:12], self.digest[:12])
+            self.digest = self.digest or digest
+
+    async def _serve(self, slot: _Slot) -> None:
+        delay = 0.1
+        while True:
+            if not slot.up:
+                try:
+                    await self._start_slot(slot)
+                    delay = 0.1
+                except Exception as error:
+                    log.error("a worker does not start, trying again in %.1f s: %s", delay, error)
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, 30.0)
+                    continue
+            batch = await self._batch()
+            try:
+                await self._run(slot, [waiting for waiting in batch if not waiting.result.done()])
+            except asyncio.CancelledError:
+                for waiting in batch:
+                    self._fail(waiting, NoWorker("the bot is leaving"))
+                raise
+            finally:
+                for _ in batch:
+                    self._queue.task_done()
+
+    async def _batch(self) -> list[_Waiting]:
+        """The next picture, and those that come within `batch_wait`; nobody waits while others only queue."""
+        batch = [await self._queue.get()]
+        deadline = batch[0].since + self.settings.batch_wait
+        while len(batch) < self.settings.batch_size:
+            with contextlib.suppress(asyncio.QueueEmpty):
+                batch.append(self._queue.get_nowait())
+                continue
+            left = deadline - time.perf_counter()
+            if left <= 0:
+                break
+            try:
+                batch.append(await asyncio.wait_for(self._queue.get(), left))
+            except TimeoutError:
+                break
+        return batch
+
+    async def _run(self, slot: _Slot, batch: list[_Waiting]) -> None:
+        if await self._try(slot, batch):
+            return
+        for waiting in batch:
+            if not slot.up:
+                try:
+                    await self._start_slot(slot)
+                except Exception as error:
+                    log.error("a worker does not start: %s", error)
+                    self._fail(waiting, NoWorker("no worker could be started"))
+                    continue
+            if not await self._try(slot, [waiting]):
+                self._fail(waiting, WorkerLost("the worker was lost on this picture twice"))
+
+    async def _try(self, slot: _Slot, batch: list[_Waiting]) -> bool:
+        """One attempt; False where the worker was lost."""
+        if not batch:
+            return True
+        try:
+            results = await slot.call(
+                worker.answer, [waiting.job for waiting in batch], slot.digest, timeout=self.settings.timeout
+            )
+        except (BrokenExecutor, TimeoutError) as error:
+            self.restarts += 1
+            log.warning(
+                "worker %s lost on %d pictures (%s); starting another", slot.pid, len(batch), type(error).__name__
+            )
+            slot.kill()
+            return False
+        except Exception as error:  # a bug in the worker: the process lives, these pictures have no answer
+            log.exception("the worker could not answer")
+            for waiting in batch:
+                self._fail(waiting, WorkerLost(str(error)))
+            return True
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.result.done():
+                waiting.result.set_result(result)
+        return True
+
+    @staticmethod
+    def _fail(waiting: _Waiting, error: InferenceError) -> None:
+        if not waiting.result.done():
+            waiting.result.set_exception(error)

@@ -1,0 +1,165 @@
+"""What runs inside a worker process: it holds the models and answers batches of pictures.
+
+Everything here is called by name through an `Executor`, so arguments and results are plain values that can be pickled. Posted
+bytes are decoded here and never in the bot's own process: a picture that kills its reader takes a worker with it, not the bot.
+
+Nothing heavy is imported before `initialize` has set the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bokemodel.model import BokeModel
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+@dataclass(frozen=True)
+class ModelPlace:
+    """Which model a worker shall hold. `folder` None is the starter; `weights` the encoder's file where it needs one."""
+
+    folder: str | None = None
+    encoder: str | None = None  # refuse a bundle of another encoder; None takes any
+    weights: str | None = None
+    backend: str = "auto"
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to answer. `settings` are single fields of bokemodel's SearchSettings."""
+
+    picture: bytes
+    count: int = 1
+    mode: str = "boke"
+    seed: int | None = None
+    max_pixels: int = 64_000_000
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The jokes about one picture, best first, as (text, score)."""
+
+    candidates: tuple[tuple[str, float], ...]
+    picture_key: str  # equal for the same picture, also after it was encoded again
+    encoder: str
+    encoder_digest: str
+    model: str
+    features: bytes  # float32, the encoder's vector
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A picture that could not be answered; `error` is the class name of bokemodel's error."""
+
+    error: str
+    message: str
+
+
+_models: dict[str, BokeModel] = {}
+
+
+def initialize(threads: int) -> None:
+    """Called once in a new process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bot decides when workers go
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+
+
+def pid() -> int:
+    """The worker's process id."""
+    return os.getpid()
+
+
+def load(place: ModelPlace) -> str:
+    """Load a model beside those that are there; returns its digest. Raises bokemodel's BundleError, EncoderError."""
+    from bokemodel.bundle import load_bundle
+    from bokemodel.encoders import load_encoder
+    from bokemodel.errors import BundleMismatch
+    from bokemodel.model import STARTER, BokeModel
+
+    bundle = load_bundle(place.folder or STARTER)
+    if bundle.digest in _models:
+        return bundle.digest
+    wanted = bundle.manifest.encoder
+    if place.encoder and place.folder and place.encoder != wanted:
+        raise BundleMismatch(f"the model was trained on {wanted}, but the configuration asks for {place.encoder}")
+    same = next((m.encoder for m in _models.values() if m.encoder.name == wanted), None)
+    weights = place.weights if place.encoder == wanted else None
+    encoder = same or load_encoder(wanted, weights, backend=place.backend, threads=place.threads)
+    model = BokeModel(bundle, encoder)
+    model.boke_of_features(_any_vector(model), 1, seed=0)  # the first call pays for what the later ones reuse
+    _models[bundle.digest] = model
+    return bundle.digest
+
+
+def keep(digest: str) -> None:
+    """Forget every model but one."""
+    for other in [d for d in _models if d != digest]:
+        del _models[other]
+
+
+def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
+    """Answer a batch with one pass through the network and one through the decoder for each mode and setting."""
+    from bokemodel.errors import PictureError
+    from bokemodel.pictures import open_picture
+
+    model = _models[digest]
+    results: list[Answered | Refused | None] = [None] * len(jobs)
+    images, keys, sizes, opened = [], [], [], []
+    for index, job in enumerate(jobs):
+        try:
+            image = open_picture(job.picture, max_pixels=job.max_pixels, short_side=model.encoder.input_size)
+        except PictureError as error:
+            results[index] = Refused(type(error).__name__, str(error))
+            continue
+        images.append(image)
+        keys.append(picture_key(image))
+        sizes.append(image.size)
+        opened.append(index)
+    if images:
+        features = model.encoder.encode(images)
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for row, index in enumerate(opened):
+            job = jobs[index]
+            groups.setdefault((job.mode, job.count, job.seed is None, tuple(sorted(job.settings.items()))), []).append(
+                row
+            )
+        for (mode, count, unseeded, settings), rows in groups.items():
+            seeds = None if unseeded else [int(jobs[opened[row]].seed or 0) for row in rows]
+            found = model.boke_of_features(features[rows], count, mode, seeds, **dict(settings))
+            for row, jokes in zip(rows, found, strict=True):
+                results[opened[row]] = Answered(
+                    tuple((joke.text, float(joke.score)) for joke in jokes),
+                    keys[row],
+                    model.encoder.name,
+                    model.encoder.weights_digest,
+                    digest,
+                    features[row].tobytes(),
+                    *sizes[row],
+                )
+    return [result for result in results if result is not None]
+
+
+def picture_key(image: Any) -> str:
+    """A difference hash of 64 bits: survives scaling and another compression of the same picture."""
+    import numpy as np
+    from PIL import Image
+
+    small = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), np.int16)
+    bits = (small[:, 1:] > small[:, :-1]).ravel()
+    return "".join(f"{byte:02x}" for byte in np.packbits(bits))
+
+
+def _any_vector(model: BokeModel) -> Any:
+    import numpy as np
+
+    return np.ones((1, model.bundle.manifest.feature_dim), np.float32)
