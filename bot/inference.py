@@ -1,4 +1,4 @@
-"""The worker processes: a bounded queue in front, batches, replacement of what dies or hangs, and a swap of models between batches.
+"""The worker processes: a bounded queue in front, batches, replacement of what dies or hangs, models swapped between batches.
 
 Each slot is an `Executor` with one spawned process, so that a crash costs one slot's batch and no more. A batch whose worker
 was lost is tried once more, picture by picture, so that one bad picture cannot take others with it.
@@ -92,7 +92,7 @@ class _Slot:
             raise
         return self.digest
 
-    async def call(self, function: Callable[..., T], *args: Any, timeout: float) -> T:
+    async def call(self, function: Callable[..., T], *args: Any, timeout: float) -> T:  # noqa: ASYNC109
         """Run a function of `bot.worker` in the process. Raises BrokenExecutor, TimeoutError, or what the function raised."""
         if self.executor is None:
             raise BrokenExecutor("no process")
@@ -227,8 +227,9 @@ class Inference:
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, 30.0)
                     continue
-            batch = await self._batch()
+            batch: list[_Waiting] = []
             try:
+                await self._fill(batch)
                 await self._run(slot, [waiting for waiting in batch if not waiting.result.done()])
             except asyncio.CancelledError:
                 for waiting in batch:
@@ -238,9 +239,9 @@ class Inference:
                 for _ in batch:
                     self._queue.task_done()
 
-    async def _batch(self) -> list[_Waiting]:
-        """The next picture, and those that come within `batch_wait`; nobody waits while others only queue."""
-        batch = [await self._queue.get()]
+    async def _fill(self, batch: list[_Waiting]) -> None:
+        """The next picture, and those that come within `batch_wait` of its arrival."""
+        batch.append(await self._queue.get())
         deadline = batch[0].since + self.settings.batch_wait
         while len(batch) < self.settings.batch_size:
             with contextlib.suppress(asyncio.QueueEmpty):
@@ -253,7 +254,6 @@ class Inference:
                 batch.append(await asyncio.wait_for(self._queue.get(), left))
             except TimeoutError:
                 break
-        return batch
 
     async def _run(self, slot: _Slot, batch: list[_Waiting]) -> None:
         if await self._try(slot, batch):

@@ -21,11 +21,15 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 @dataclass(frozen=True)
 class ModelPlace:
-    """Which model a worker shall hold. `folder` None is the starter; `weights` the encoder's file where it needs one."""
+    """Which model a worker shall hold; `folder` None is the starter. The bundle says which encoder it needs.
+
+    weights, options: of the encoder called `encoder`, for a network whose weights do not come with the program.
+    """
 
     folder: str | None = None
-    encoder: str | None = None  # refuse a bundle of another encoder; None takes any
+    encoder: str | None = None
     weights: str | None = None
+    options: tuple[tuple[str, Any], ...] = ()
     backend: str = "auto"
     threads: int = 1
 
@@ -83,18 +87,15 @@ def load(place: ModelPlace) -> str:
     """Load a model beside those that are there; returns its digest. Raises bokemodel's BundleError, EncoderError."""
     from bokemodel.bundle import load_bundle
     from bokemodel.encoders import load_encoder
-    from bokemodel.errors import BundleMismatch
     from bokemodel.model import STARTER, BokeModel
 
     bundle = load_bundle(place.folder or STARTER)
     if bundle.digest in _models:
         return bundle.digest
     wanted = bundle.manifest.encoder
-    if place.encoder and place.folder and place.encoder != wanted:
-        raise BundleMismatch(f"the model was trained on {wanted}, but the configuration asks for {place.encoder}")
     same = next((m.encoder for m in _models.values() if m.encoder.name == wanted), None)
-    weights = place.weights if place.encoder == wanted else None
-    encoder = same or load_encoder(wanted, weights, backend=place.backend, threads=place.threads)
+    weights, options = (place.weights, dict(place.options)) if place.encoder == wanted else (None, {})
+    encoder = same or load_encoder(wanted, weights, backend=place.backend, threads=place.threads, **options)
     model = BokeModel(bundle, encoder)
     model.boke_of_features(_any_vector(model), 1, seed=0)  # the first call pays for what the later ones reuse
     _models[bundle.digest] = model

@@ -1,0 +1,128 @@
+"""Builds everything from the configuration, starts it, and stops it in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+from typing import Protocol
+
+from bot.boke import BokeService
+from bot.inference import EngineSettings, Inference
+from bot.worker import ModelPlace
+from store.config import Config
+from store.database import Database, open_database
+
+log = logging.getLogger(__name__)
+
+FRONT_END_STOP_S = 1.5
+
+
+class FrontEnd(Protocol):
+    """One place where people meet the bot."""
+
+    name: str
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class App:
+    """The running bot. `front_ends` are started in order and stopped in reverse."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.database: Database = open_database(config.database_url, pool_size=config.database.pool_size)
+        self.inference = Inference(engine_settings(config), model_place(config), ModelPlace(backend=_backend(config)))
+        self.service = BokeService(config, self.inference, self.database)
+        self.front_ends: list[FrontEnd] = front_ends(self)
+        self._started: list[FrontEnd] = []
+
+    async def start(self) -> None:
+        """Workers first, then the front ends. Raises ModelRejected, OSError (port taken)."""
+        await self.inference.start()
+        for front_end in self.front_ends:
+            await front_end.start()
+            self._started.append(front_end)
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what is under way, close."""
+        stopping = asyncio.create_task(self.inference.stop())
+        await stopping
+        for front_end in reversed(self._started):
+            try:
+                await asyncio.wait_for(front_end.stop(), FRONT_END_STOP_S)
+            except TimeoutError:
+                log.warning("%s did not stop in time", front_end.name)
+        self.service.close()
+        self.database.close()
+
+
+async def run(config: Config) -> None:
+    """Run until SIGTERM or SIGINT."""
+    leave = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave.set)
+    app = App(config)
+    try:
+        starting = asyncio.create_task(app.start())
+        leaving = asyncio.create_task(leave.wait())
+        await asyncio.wait({starting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        else:
+            starting.result()
+        await leaving
+        log.info("stopping")
+    finally:
+        await app.stop()
+
+
+def front_ends(app: App) -> list[FrontEnd]:
+    """The front ends that the configuration asks for."""
+    found: list[FrontEnd] = []
+    config = app.config
+    if config.web.enabled:
+        from bot.chat.web.server import WebFrontEnd
+
+        found.append(WebFrontEnd(app))
+    return found
+
+
+def engine_settings(config: Config) -> EngineSettings:
+    """The part of the configuration that is about workers."""
+    inference = config.inference
+    return EngineSettings(
+        workers=config.engine.workers,
+        threads=config.engine.threads,
+        queue_size=inference.queue_size,
+        batch_size=inference.batch_size,
+        batch_wait=inference.batch_wait_ms / 1000,
+        timeout=inference.timeout_s,
+        start_timeout=config.engine.start_timeout_s,
+    )
+
+
+def model_place(config: Config) -> ModelPlace:
+    """`model.path` if set, else `current` in `models.dir` if there, else the starter."""
+    model = config.model
+    current = config.models.dir / "current"
+    folder: Path | None = model.path or (current.resolve() if current.exists() else None)
+    options = ()
+    if model.encoder == "caffenet":
+        options = (("blob", model.encoder_blob), ("size", model.encoder_size), ("mean", tuple(model.encoder_mean)))
+    return ModelPlace(
+        str(folder) if folder else None,
+        model.encoder,
+        str(model.encoder_path) if model.encoder_path else None,
+        options,
+        _backend(config),
+    )
+
+
+def _backend(config: Config) -> str:
+    return "onnxruntime" if config.model.backend == "onnx" else config.model.backend

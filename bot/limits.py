@@ -1,0 +1,41 @@
+"""How much one person, one channel, one address and all together may ask for in a minute."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+
+@dataclass(frozen=True)
+class Limit:
+    """So many a minute for one name; 0 is no limit."""
+
+    kind: str
+    name: str
+    per_minute: int
+
+
+class RateLimits:
+    """Moving windows in memory; a restart forgets them."""
+
+    def __init__(self) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def take(self, *wanted: Limit) -> int:
+        """Take one from each limit if all have one left. Returns 0, or the whole seconds after which to ask again."""
+        items = [(RateLimitItemPerMinute(w.per_minute), w.kind, w.name) for w in wanted if w.per_minute > 0]
+        waits = [self._wait(*item) for item in items if not self._limiter.test(*item)]
+        if waits:
+            return max(waits)
+        for item in items:
+            self._limiter.hit(*item)
+        return 0
+
+    def _wait(self, item: RateLimitItemPerMinute, kind: str, name: str) -> int:
+        reset = self._limiter.get_window_stats(item, kind, name).reset_time
+        return max(1, math.ceil(reset - time.time()))

@@ -1,0 +1,71 @@
+"""What the bot says besides jokes, in Japanese and English: short, friendly, never a traceback."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["ja", "en"]
+
+TEXTS: dict[str, dict[Language, str]] = {
+    "no_picture": {
+        "ja": "写真が見つかりませんでした。画像を一枚つけてください。",
+        "en": "I can't find a picture. Please attach one.",
+    },
+    "not_a_picture": {
+        "ja": "これは読めない形式でした。JPEG・PNG・GIF・WebP・HEIC・AVIFの写真をください。",
+        "en": "I can't read this format. JPEG, PNG, GIF, WebP, HEIC or AVIF, please.",
+    },
+    "corrupt": {
+        "ja": "写真が途中で途切れているようです。もう一度送ってみてください。",
+        "en": "The picture seems to be cut short. Please send it again.",
+    },
+    "too_large": {
+        "ja": "ファイルが大きすぎました。{limit}までの写真をください。",
+        "en": "That file is too large. Up to {limit}, please.",
+    },
+    "too_many_pixels": {
+        "ja": "写真が大きすぎて開けませんでした。小さくして送ってください。",
+        "en": "The picture has too many pixels for me. A smaller one, please.",
+    },
+    "slow_down": {
+        "ja": "ネタが追いつきません。{seconds}秒ほど待ってください。",
+        "en": "You are faster than my jokes. Please wait {seconds} s.",
+    },
+    "busy": {
+        "ja": "ただいま混み合っています。少ししてからもう一度どうぞ。",
+        "en": "It is crowded right now. Please try again in a moment.",
+    },
+    "lost": {
+        "ja": "すみません、この写真では笑いの神が降りてきませんでした。",
+        "en": "Sorry, this picture was too much for me.",
+    },
+    "down": {
+        "ja": "いま準備中です。少ししてからもう一度どうぞ。",
+        "en": "I am not ready yet. Please try again in a moment.",
+    },
+    "speechless": {
+        "ja": "この写真で言えることは、もう全部言いました。",
+        "en": "I have said all I can say about this picture.",
+    },
+    "not_allowed": {
+        "ja": "そのリンクは開けません。写真を直接つけてください。",
+        "en": "I may not open that link. Please attach the picture itself.",
+    },
+    "not_fetched": {
+        "ja": "写真を取りに行けませんでした。もう一度送ってみてください。",
+        "en": "I couldn't fetch the picture. Please send it again.",
+    },
+    "unknown_answer": {
+        "ja": "そのボケは見つかりませんでした。",
+        "en": "I can't find that joke.",
+    },
+    "unknown_mode": {
+        "ja": "そのモードはありません。使えるのは {modes} です。",
+        "en": "There is no such mode. There are {modes}.",
+    },
+}
+
+
+def say(key: str, language: Language = "ja", **values: object) -> str:
+    """The text for a key, with its values filled in. Raises KeyError for a key that there is not."""
+    return TEXTS[key][language].format(**values)
