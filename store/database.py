@@ -40,6 +40,10 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._writing = engine.execution_options(**{_WRITES: True})
+        # Each statement would see what was committed before it; a reader wants one moment.
+        postgres = engine.dialect.name == "postgresql"
+        self._reading = engine.execution_options(isolation_level="REPEATABLE READ") if postgres else engine
         self._salt: bytes | None = None
 
     @property
@@ -50,7 +54,7 @@ class Database:
     @property
     def address(self) -> str:
         """Where it is, for people: without password."""
-        return self.engine.url.render_as_string(hide_password=True)
+        return shown(self.engine.url)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -60,7 +64,7 @@ class Database:
 
         Raises: DatabaseBusy, DatabaseFull, DatabaseUnavailable
         """
-        with self._translated(), Session(self.engine.execution_options(**{_WRITES: True})) as session, session.begin():
+        with self._translated(), Session(self._writing) as session, session.begin():
             yield session
 
     @contextmanager
@@ -69,7 +73,7 @@ class Database:
 
         Raises: DatabaseUnavailable
         """
-        with self._translated(), Session(self.engine, autoflush=False) as session:
+        with self._translated(), Session(self._reading, autoflush=False) as session:
             yield session
 
     def insert(self, table: type[Base]) -> Any:
@@ -103,11 +107,11 @@ class Database:
         try:
             yield
         except (OperationalError, InterfaceError, PoolTimeout) as error:
-            raise translate(error, self.address) from None
+            raise translate(error, self.engine.url) from None
         except DBAPIError as error:
             # "malformed" and "not a database" come as a plain DatabaseError; a wrong statement is a bug and stays itself.
             if error.connection_invalidated or "sqlite3.DatabaseError" in str(type(error.orig)):
-                raise translate(error, self.address) from None
+                raise translate(error, self.engine.url) from None
             raise
 
 
@@ -161,13 +165,18 @@ def parse_url(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def translate(error: SQLAlchemyError, address: str) -> DatabaseUnavailable:
+def shown(url: URL) -> str:
+    """A plain address for people: no driver, no password."""
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+
+
+def translate(error: SQLAlchemyError, url: URL) -> DatabaseUnavailable:
     """The named error, in one line without password, for what a driver raised."""
     cause = getattr(error, "orig", None) or error
     reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-    secret = make_url(address).password if "***" not in address else None
-    if secret:
-        reason = reason.replace(str(secret), "***")
+    if url.password:
+        reason = reason.replace(str(url.password), "***")
+    address = shown(url)
     lowered = reason.lower()
     if isinstance(error, PoolTimeout):
         return DatabaseBusy(f"{address}: every connection is in use; try again, or raise database.pool_size")
@@ -218,11 +227,11 @@ def _make_folder(path: Path, url: URL) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatabaseUnavailable(f"{url.render_as_string()}: cannot make its folder: {error.strerror}") from None
+        raise DatabaseUnavailable(f"{shown(url)}: cannot make its folder: {error.strerror}") from None
     if path.is_dir():
-        raise DatabaseUnavailable(f"{url.render_as_string()}: is a folder")
+        raise DatabaseUnavailable(f"{shown(url)}: is a folder")
     if path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        raise DatabaseUnavailable(f"{url.render_as_string()}: no permission to read and write it")
+        raise DatabaseUnavailable(f"{shown(url)}: no permission to read and write it")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -11,6 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from store.database import shown
 from store.errors import DatabaseTooNew
 
 _LOCK = zlib.crc32(b"bokebot migrations")  # the number of PostgreSQL's advisory lock
@@ -43,7 +44,7 @@ def migrate_to_head(engine: Engine) -> None:
         unknown = set(current) - known
         if unknown:
             raise DatabaseTooNew(
-                f"{engine.url.render_as_string(hide_password=True)}: was migrated by a later version of this program "
+                f"{shown(engine.url)}: was migrated by a later version of this program "
                 f"(revision {', '.join(sorted(unknown))}); update the program or restore an older backup"
             )
         command.upgrade(alembic_config(connection), "head")
