@@ -84,7 +84,9 @@ class Decoder(chainer.Chain):
         """Weighted mean of -ln p(token) in nats, a Variable ()."""
         h = self.hidden_states(pictures, batch)
         targets, weights = self.xp.asarray(batch.targets), self.xp.asarray(batch.weights)
-        return linear_softmax_cross_entropy(h, self._out_w, self.out_b, targets, weights, smoothing)
+        loss = linear_softmax_cross_entropy(h, self._out_w, self.out_b, targets, weights, smoothing)
+        self.last_loss = float(loss.array)
+        return loss
 
     @property
     def _out_w(self) -> Any:

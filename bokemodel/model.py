@@ -89,8 +89,7 @@ class BokeModel:
         **settings: Any,
     ) -> list[list[Boke]]:
         """`boke` for vectors (N, dim) that the encoder made before."""
-        if mode not in MODES:
-            raise UnknownMode(f"no mode is called {mode!r}; there are {', '.join(MODES)}")
+        self.check_mode(mode)
         if not len(features):
             return []
         search = replace(self.settings, **settings)
@@ -102,6 +101,11 @@ class BokeModel:
         candidates = sample(self.network, self.tokenizer, pictures, search, _seeds(seed, len(features)))
         ranked = rerank(self.network, self.tokenizer, candidates, search)
         return [[Boke(c.text.strip(), score) for c, score in scored[:n]] for scored in ranked]
+
+    def check_mode(self, mode: str) -> None:
+        """Raises UnknownMode where this model has no such way of answering."""
+        if mode not in MODES:
+            raise UnknownMode(f"no mode is called {mode!r}; there are {', '.join(MODES)}")
 
     def log_prob(self, images: Sequence[Image.Image], texts: Sequence[str]) -> NDArray[np.float64]:
         """ln p(text | image) in nats, </s> included, for pairs: float64 (N,)."""

@@ -1,7 +1,7 @@
 """Bytes to picture: the one decoder, for everything that people post.
 
 What comes out is always an RGB `PIL.Image.Image`, upright (EXIF), on white where it was transparent, the first frame where
-it was animated. What cannot become one is a `PictureError`, whatever the bytes are.
+it was animated, without the file's metadata. What cannot become one is a `PictureError`, whatever the bytes are.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from bokemodel.errors import CorruptPicture, EmptyPicture, NotAPicture, TooManyPixels
 
 pillow_heif.register_heif_opener(thumbnails=False)
+# Pillow warns of damaged metadata and from its own number of pixels on; what counts here raises an error instead.
+# (Not warnings.catch_warnings around each call: it swaps the filters of all threads.)
+warnings.filterwarnings("ignore", module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # MPO, which many phones and cameras call JPEG, opens as JPEG (Pillow knows no reader "MPO"), APNG as PNG, HEIC as HEIF.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "DIB", "TIFF")
-MAX_PIXELS = 64_000_000  # 8000 x 8000; 192 MB while it is decoded
-_TRANSPARENT = ("RGBA", "RGBa", "LA", "La", "PA")
+MAX_PIXELS = 64_000_000  # 8000 x 8000, for which the formats with transparency take about a gigabyte while they decode
+_MAGICS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_ISO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_16_TO_8_BITS = np.round(np.arange(65536) / 257).astype(np.uint8)
 
 
 def open_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> Image.Image:
@@ -41,24 +47,28 @@ def open_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, short_side: int |
     """
     if not data:
         raise EmptyPicture("the file is empty")
-    with warnings.catch_warnings():
-        # The limit below is ours; Pillow's own warns at another size.
-        warnings.simplefilter("ignore")
-        image = _identify(data)
-        width, height = image.size
-        if width * height > max_pixels:
-            raise TooManyPixels(f"{width} x {height} is more than {max_pixels:,} pixels")
-        if width < 1 or height < 1:
-            raise CorruptPicture("the picture has no pixels")
+    image = _identify(data, max_pixels)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise TooManyPixels(f"{width} x {height} is more than {max_pixels:,} pixels")
+    if width < 1 or height < 1:
+        raise CorruptPicture("the picture has no pixels")
+    try:
         if short_side is not None:
             image.draft(None, _draft_size(width, height, 2 * short_side))
-        try:
-            image.load()
-            return _to_rgb(_upright(image))
-        except MemoryError as error:
-            raise TooManyPixels(f"{width} x {height} does not fit into memory") from error
-        except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
-            raise CorruptPicture(f"the {image.format} file is damaged or cut short") from error
+        image.load()
+        if image.width * image.height > max_pixels:  # a first frame larger than the header said
+            raise TooManyPixels(f"{image.width} x {image.height} is more than {max_pixels:,} pixels")
+        _turn_upright(image)
+        picture = _to_rgb(image)
+    except TooManyPixels:
+        raise
+    except (MemoryError, Image.DecompressionBombError) as error:
+        raise TooManyPixels(f"{width} x {height} does not fit into memory") from error
+    except Exception as error:  # Pillow's readers raise whatever a damaged file leads them to
+        raise CorruptPicture(f"the {image.format} file is damaged or cut short") from error
+    picture.info = {}  # where the photo was taken is nobody's business here
+    return picture
 
 
 def open_file(path: str | Path, *, max_pixels: int = MAX_PIXELS, short_side: int | None = None) -> Image.Image:
@@ -66,25 +76,25 @@ def open_file(path: str | Path, *, max_pixels: int = MAX_PIXELS, short_side: int
     return open_picture(Path(path).read_bytes(), max_pixels=max_pixels, short_side=short_side)
 
 
-def _identify(data: bytes) -> Image.Image:
+def _identify(data: bytes, max_pixels: int) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         if _starts_like_a_picture(data):
             raise CorruptPicture("the file starts like a picture but is damaged or cut short") from error
         raise NotAPicture("the file is not a picture of a format that is read here") from error
-    except Image.DecompressionBombError as error:
-        raise TooManyPixels(str(error)) from error
+    except (MemoryError, Image.DecompressionBombError) as error:
+        raise TooManyPixels(f"the picture has more than {max_pixels:,} pixels") from error
     except Exception as error:
         raise CorruptPicture("the file starts like a picture but is damaged or cut short") from error
 
 
 def _starts_like_a_picture(data: bytes) -> bool:
-    magics = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
     return (
-        data.startswith(magics)
+        data.startswith(_MAGICS)
+        or (data[:2] == b"BM" and data[6:10] == bytes(4))
         or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
-        or (data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"))
+        or (data[4:8] == b"ftyp" and data[8:12] in _ISO_BRANDS)
     )
 
 
@@ -93,31 +103,50 @@ def _draft_size(width: int, height: int, short: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn_upright(image: Image.Image) -> None:
     try:
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+    except MemoryError:
+        raise
     except Exception:  # broken EXIF is no reason to refuse the picture beneath it
-        return image
+        return
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """RGB on white. Holds as few whole copies at a time as it can."""
     if image.mode.startswith(("I", "F")):  # 16 bits a pixel and more
-        image = _to_8_bits(image)
-    if image.mode in _TRANSPARENT or "transparency" in image.info:
+        return _to_8_bits(image).convert("RGB")
+    if image.has_transparency_data:
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+        picture = Image.new("RGB", image.size, "white")
+        picture.paste(image, mask=image)
+        return picture
+    if image.mode == "LAB":
+        return _from_lab(image)
     return image.convert("RGB")
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
-    if image.mode.startswith("I;16") or (image.mode == "I" and values.min() >= 0 and 255 < values.max() <= 65535):
-        values = values / 257.0
+    """Grey, 8 bits. Values outside of 16 bits (science's floating point, mostly) are spread from least to greatest."""
+    transparent = image.info.get("transparency")
+    values = np.asarray(image)
+    low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if image.mode in ("I", "F") else (0.0, 65535.0)
+    if image.mode.startswith("I") and low >= 0 and high <= 65535 and (high > 255 or image.mode != "I"):
+        grey = _16_TO_8_BITS[values]
     else:
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        values = values.astype(np.float32)
         if low < 0 or high > 255:
             values = (values - low) * (255.0 / max(high - low, 1e-12))
         elif image.mode == "F" and high <= 1:
-            values = values * 255.0
-    return Image.fromarray(np.nan_to_num(values).clip(0, 255).round().astype(np.uint8), "L")
+            values *= 255.0
+        grey = np.nan_to_num(values).clip(0, 255).round().astype(np.uint8)
+    if isinstance(transparent, int):
+        grey[np.asarray(image) == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    picture = ImageCms.profileToProfile(image, lab, rgb, outputMode="RGB")
+    assert picture is not None
+    return picture

@@ -61,8 +61,7 @@ def sample(
     never = tokenizer.never()
     for step in range(steps):
         logits = network.logits(state.h)
-        logits[:, never] = -np.inf
-        tokens, nats = _draw(logits, draws[step, rows], settings.temperature, settings.top_p)
+        tokens, nats = _draw(logits, never, draws[step, rows], settings.temperature, settings.top_p)
         log_prob[rows] += nats
         finished[rows[tokens == tokenizer.eos]] = True
         running = tokens != tokenizer.eos
@@ -82,10 +81,13 @@ def sample(
 
 
 def _draw(
-    logits: Floats, draws: NDArray[np.float64], temperature: float, top_p: float
+    logits: Floats, never: list[int], draws: NDArray[np.float64], temperature: float, top_p: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """One word for each row, and its ln p at temperature 1."""
+    """One word for each row, and its ln p at temperature 1. `logits` is used up."""
     row = np.arange(len(logits))
+    peak = logits.max(axis=1)
+    log_total = np.log(np.exp(logits - peak[:, None]).sum(axis=1, dtype=np.float64)) + peak
+    logits[:, never] = -np.inf
     top = np.argpartition(logits, -TOP, axis=1)[:, -TOP:] if logits.shape[1] > TOP else np.argsort(logits, axis=1)
     values = np.take_along_axis(logits, top, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
@@ -97,7 +99,6 @@ def _draw(
     weights[before >= top_p * total] = 0.0  # the first word is always kept
     chosen = (np.cumsum(weights, axis=1) < draws[:, None] * weights.sum(axis=1, keepdims=True)).sum(axis=1)
     chosen = np.minimum(chosen, (weights > 0).sum(axis=1) - 1)
-    log_total = np.log(np.exp(logits - best.astype(np.float32)).sum(axis=1, dtype=np.float64)) + best[:, 0]
     return top[row, chosen].astype(np.int64), values[row, chosen] - log_total
 
 
@@ -115,9 +116,9 @@ def beam_search(
     never = tokenizer.never()
     for step in range(settings.max_tokens + 1):
         logits = network.logits(state.h).astype(np.float64)
-        logits[:, never] = -np.inf
         logits -= logits.max(axis=1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        logits[:, never] = -np.inf
         totals = (scores.reshape(-1, 1) + logits).reshape(count, -1)
         parents, tokens = np.zeros((count, width), np.int64), np.full((count, width), tokenizer.eos)
         scores = np.full((count, width), -np.inf)

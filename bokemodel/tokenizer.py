@@ -9,6 +9,7 @@ from pathlib import Path
 import sentencepiece as spm
 
 UNK, BOS, EOS = 0, 1, 2
+_SPACE = "\u2581"
 
 
 class Tokenizer:
@@ -59,7 +60,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Token ids to text; bytes that form no character become U+FFFD."""
-        return str(self._processor.decode([int(i) for i in ids]))
+        text = str(self._processor.decode([int(i) for i in ids]))
+        return text.replace(_SPACE, " ")  # where no text had spaces, sentencepiece spells its sign for one in bytes
 
     def never(self) -> list[int]:
         """Ids that no answer may contain."""

@@ -51,9 +51,7 @@ class Epoch:
     tokens: int
 
 
-def batches(
-    texts: Texts, size: int, bos: int, eos: int, rng: np.random.Generator
-) -> Iterator[tuple[Floats, Batch]]:
+def batches(texts: Texts, size: int, bos: int, eos: int, rng: np.random.Generator) -> Iterator[tuple[Floats, Batch]]:
     """All texts in random batches of like length: (pictures (B, dim), packed batch)."""
     order = rng.permutation(len(texts.tokens))
     cut: list[NDArray[np.int64]] = []

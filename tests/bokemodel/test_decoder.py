@@ -1,0 +1,67 @@
+"""The Chainer decoder: what it is, that it learns from many jokes per picture, and that the numpy network is the same thing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bokemodel.chainer_compat import chainer
+from bokemodel.decoder import Decoder, DecoderConfig
+from bokemodel.network import Network
+from bokemodel.packing import pack
+
+BOS, EOS = 1, 2
+TEXTS = [[5, 6, 7, 8], [9], [4, 4, 6], [5, 9, 7, 8, 3, 4]]
+
+
+@pytest.fixture
+def pictures() -> np.ndarray:
+    return np.random.default_rng(3).standard_normal((4, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_network_equals_decoder(pictures: np.ndarray, tied: bool) -> None:
+    decoder = Decoder(DecoderConfig(12, 6, 8, 8, tied), seed=1)
+    network = Network(decoder.arrays())
+    batch = pack(TEXTS, BOS, EOS)
+    log_probs = network.log_probs(pictures, batch, BOS)
+    with chainer.using_config("train", False):
+        for index, text in enumerate(TEXTS):
+            one = decoder.loss(pictures[index : index + 1], pack([text], BOS, EOS))
+            np.testing.assert_allclose(log_probs[index], -float(one.array) * (len(text) + 1), rtol=1e-5)
+
+
+def test_picture_enters_at_the_first_step_only(pictures: np.ndarray) -> None:
+    """With the state wiped after the first step, nothing of the picture is left."""
+    network = Network(Decoder(DecoderConfig(12, 6, 8, 8), seed=1).arrays())
+    first = network.start(pictures, BOS)
+    assert np.abs(first.h - first.h[0]).max() > 1e-3
+    wiped = type(first)(np.zeros_like(first.h), np.zeros_like(first.c))
+    later = network.step(wiped, np.full(4, 5))
+    np.testing.assert_allclose(later.h, np.broadcast_to(later.h[0], later.h.shape))
+
+
+def test_padding_and_company_change_nothing(pictures: np.ndarray) -> None:
+    network = Network(Decoder(DecoderConfig(12, 6, 8, 8), seed=1).arrays())
+    together = network.log_probs(pictures, pack(TEXTS, BOS, EOS), BOS)
+    alone = [network.log_probs(pictures[i : i + 1], pack([TEXTS[i]], BOS, EOS), BOS)[0] for i in range(4)]
+    np.testing.assert_allclose(together, alone, rtol=1e-5)
+
+
+def test_weights_survive_a_round_trip() -> None:
+    first = Decoder(DecoderConfig(12, 6, 8, 8, True), seed=1)
+    second = Decoder(DecoderConfig(12, 6, 8, 8, True), seed=2)
+    second.load_arrays(first.arrays())
+    for name, array in first.arrays().items():
+        np.testing.assert_array_equal(second.arrays()[name], array)
+
+
+def test_same_seed_same_weights() -> None:
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(
+            Decoder(DecoderConfig(12, 6), 5).arrays().values(),
+            Decoder(DecoderConfig(12, 6), 5).arrays().values(),
+            strict=True,
+        )
+    )

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import numpy as np
+
+from bokemodel.packing import Normalizer, pack
+
+
+def test_texts_are_packed_step_by_step_longest_first() -> None:
+    batch = pack([[7], [5, 6, 8], [9, 4]], bos=1, eos=2)
+    assert batch.order.tolist() == [1, 2, 0]
+    assert batch.counts.tolist() == [3, 3, 2, 1]
+    assert batch.inputs.tolist() == [1, 1, 1, 5, 9, 7, 6, 4, 8]
+    assert batch.targets.tolist() == [5, 9, 7, 6, 4, 2, 8, 2, 2]
+    assert batch.rows.tolist() == [1, 2, 0, 1, 2, 0, 1, 2, 1]
+
+
+def test_a_texts_weight_counts_for_each_of_its_tokens() -> None:
+    batch = pack([[7], [5, 6]], bos=1, eos=2, weights=[0.5, 2.0])
+    assert batch.weights.tolist() == [2.0, 0.5, 2.0, 0.5, 2.0]
+
+
+def test_an_empty_text_is_only_its_end() -> None:
+    batch = pack([[]], bos=1, eos=2)
+    assert (batch.inputs.tolist(), batch.targets.tolist(), batch.counts.tolist()) == ([1], [2], [1])
+
+
+def test_normalizer_centres_and_does_not_blow_up_what_never_moves() -> None:
+    features = np.random.default_rng(0).random((50, 8)).astype(np.float32)
+    features[:, 3] = 0.0
+    normalizer = Normalizer.fit(features)
+    out = normalizer(features)
+    np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-5)
+    assert np.abs(out).max() < 10
+    np.testing.assert_allclose(normalizer(features * 7), out, rtol=1e-4, atol=1e-5)  # only the direction counts

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bokemodel.network import Network
+from bokemodel.packing import pack
+from bokemodel.search import SearchSettings, beam_search, mean_picture_log_probs, rerank, sample
+from tests.bokemodel.conftest import DIM, JOKES, Small, vector
+
+SETTINGS = SearchSettings(candidates=24, max_tokens=20, temperature=1.0, top_p=1.0)
+
+
+@pytest.fixture(scope="module")
+def network(small: Small) -> Network:
+    return Network(small.bundle.arrays)
+
+
+@pytest.fixture(scope="module")
+def pictures(small: Small) -> np.ndarray:
+    return small.bundle.normalizer(np.array([vector(kind) for kind in range(4)]))
+
+
+def test_sampled_log_probs_are_those_of_the_network(small: Small, network: Network, pictures: np.ndarray) -> None:
+    for found, picture in zip(
+        sample(network, small.bundle.tokenizer, pictures, SETTINGS, [1] * 4), pictures, strict=True
+    ):
+        batch = pack([c.tokens for c in found], 1, 2)
+        expected = network.log_probs(np.repeat(picture[None], len(found), 0), batch, 1)
+        np.testing.assert_allclose([c.log_prob for c in found], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_picture_depends_on_its_seed_not_on_its_company(small: Small, network: Network, pictures: np.ndarray) -> None:
+    tokenizer = small.bundle.tokenizer
+    together = sample(network, tokenizer, pictures, SETTINGS, [5, 6, 7, 8])
+    alone = sample(network, tokenizer, pictures[2:3], SETTINGS, [7])
+    assert [c.text for c in together[2]] == [c.text for c in alone[0]]
+    assert [c.text for c in alone[0]] != [c.text for c in sample(network, tokenizer, pictures[2:3], SETTINGS, [9])[0]]
+
+
+def test_no_text_twice(small: Small, network: Network, pictures: np.ndarray) -> None:
+    for found in sample(network, small.bundle.tokenizer, pictures, SETTINGS, [0] * 4):
+        texts = [c.text for c in found]
+        assert len(texts) > 3
+        assert len(texts) == len(set(texts))
+
+
+def test_low_temperature_and_low_top_p_are_both_greedy(small: Small, network: Network, pictures: np.ndarray) -> None:
+    cold = sample(network, small.bundle.tokenizer, pictures, replace(SETTINGS, temperature=0.0), [0] * 4)
+    narrow = sample(network, small.bundle.tokenizer, pictures, replace(SETTINGS, top_p=1e-6), [3] * 4)
+    for a, b in zip(cold, narrow, strict=True):
+        assert [c.text for c in a] == [c.text for c in b]
+        assert len(a) == 1
+
+
+def test_a_wide_beam_finds_the_likeliest_text(small: Small, network: Network, pictures: np.ndarray) -> None:
+    """Against all texts that the corpus' pieces can spell in the joke's pattern, scored one by one."""
+    tokenizer = small.bundle.tokenizer
+    texts = [
+        "".join(parts)
+        for parts in itertools.product(
+            ("今日も", "また", "朝から"), ("猫が", "電車が", "海が", "時計が"), ("遅刻する", "考え込む", "返事をしない")
+        )
+    ]
+    settings = replace(SETTINGS, length_power=0.0, beam=12)
+    for picture, found in zip(pictures, beam_search(network, tokenizer, pictures, settings), strict=True):
+        batch = pack([tokenizer.encode(text) for text in texts], 1, 2)
+        scores = network.log_probs(np.repeat(picture[None], len(texts), 0), batch, 1)
+        assert found[0].log_prob >= scores.max() - 1e-3
+
+
+def test_beam_of_one_is_greedy(small: Small, network: Network, pictures: np.ndarray) -> None:
+    greedy = sample(network, small.bundle.tokenizer, pictures, replace(SETTINGS, top_p=1e-6), [0] * 4)
+    beam = beam_search(network, small.bundle.tokenizer, pictures, SETTINGS, width=1)
+    assert [f[0].text for f in beam] == [f[0].text for f in greedy]
+
+
+def test_reranking_prefers_what_is_about_the_picture(small: Small, network: Network, pictures: np.ndarray) -> None:
+    """A text that is likely anyway loses against one that this picture makes likely: the score worked out by hand."""
+    tokenizer = small.bundle.tokenizer
+    found = sample(network, tokenizer, pictures, SETTINGS, [0] * 4)
+    settings = replace(SETTINGS, mmi_lambda=0.7, length_power=1.0)
+    for scored in rerank(network, tokenizer, found, settings):
+        assert [score for _, score in scored] == sorted((score for _, score in scored), reverse=True)
+        for candidate, score in scored:
+            plain = mean_picture_log_probs(network, tokenizer, [candidate.tokens])[0]
+            expected = (candidate.log_prob - 0.7 * plain) / (len(candidate.tokens) + 1)
+            assert score == pytest.approx(expected, rel=1e-5)
+
+
+def test_answers_are_about_their_picture(small: Small, network: Network, pictures: np.ndarray) -> None:
+    subject = ("猫が", "電車が", "海が", "時計が")
+    ranked = rerank(
+        network, small.bundle.tokenizer, sample(network, small.bundle.tokenizer, pictures, SETTINGS, [0] * 4), SETTINGS
+    )
+    for kind, scored in enumerate(ranked):
+        assert subject[kind] in scored[0][0].text
+
+
+def test_the_mean_picture_is_the_zero_vector(small: Small, network: Network) -> None:
+    tokens = [small.bundle.tokenizer.encode(JOKES[0][1])]
+    by_hand = network.log_probs(np.zeros((1, DIM), np.float32), pack(tokens, 1, 2), 1)
+    assert mean_picture_log_probs(network, small.bundle.tokenizer, tokens)[0] == by_hand[0]
