@@ -1,0 +1,1 @@
+"""Local servers that the real clients connect to in tests."""
