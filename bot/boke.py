@@ -84,6 +84,16 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """How one `answer` ended, for whoever counts: `code` is "answered" or the refusal's."""
+
+    platform: str
+    mode: str
+    code: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Answer:
     """What the bot says about a picture. `id` is "" where the database could not keep it (it cannot be voted on then)."""
 
@@ -110,6 +120,7 @@ class BokeService:
     def __init__(self, config: Config, inference: Inference, database: Database) -> None:
         self.config, self.inference, self.database = config, inference, database
         self.limits = RateLimits()
+        self.observers: list[Callable[[Outcome], None]] = []
         self.filter = WordFilter.load(
             config.filter.words, config.filter.words_file, shipped=config.filter.shipped_words
         )
@@ -120,16 +131,33 @@ class BokeService:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
     async def answer(self, picture: bytes, place: Place, ask: Ask = Ask()) -> Answer:
-        """A joke about a picture that was not told about it here before. Raises BokeRefused."""
+        """A joke about a picture that was not told about it here before. Raises BokeRefused.
+
+        With a seed it is the same joke every time, told before or not.
+        """
         started = time.perf_counter()
         mode = ask.mode or self.config.inference.mode
+        code = "bug"
+        try:
+            answered = await self._answer(picture, place, ask, mode, started)
+            code = "answered"
+            return answered
+        except BokeRefused as refused:
+            code = refused.code
+            raise
+        finally:
+            outcome = Outcome(place.platform, mode if mode in MODES else "unknown", code, time.perf_counter() - started)
+            for observe in self.observers:
+                observe(outcome)
+
+    async def _answer(self, picture: bytes, place: Place, ask: Ask, mode: str, started: float) -> Answer:
         if mode not in MODES:
             raise BokeRefused("unknown_mode", modes="・".join(MODES))
         self._check_size(picture)
         if ask.limited:
             self._check_limits(place)
         answered = await self._infer(picture, mode, ask.seed)
-        told = await self._told(place, answered.picture_key)
+        told = await self._told(place, answered.picture_key) if ask.seed is None else frozenset()
         candidates = self._allowed(answered)
         chosen = next((c for c in candidates if c.text not in told), None)
         if chosen is None and ask.seed is None:

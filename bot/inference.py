@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bot import worker
-from bot.worker import Answered, Job, ModelPlace, Refused
+from bot.worker import Answered, Job, ModelFacts, ModelPlace, Refused
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -187,6 +187,33 @@ class Inference:
             log.info("model %s is live", self.digest[:12])
             return self.digest
 
+    async def probe(self, seconds: float = 5.0) -> bool:
+        """Does a worker answer right now? One that is found dead is replaced, though no picture waits."""
+        for slot in self._slots:
+            if self._closing or not slot.up:
+                continue
+            executor = slot.executor
+            try:
+                await slot.call(worker.pid, timeout=seconds)
+                return True
+            except BrokenExecutor:
+                if slot.executor is executor:  # otherwise it was replaced meanwhile
+                    log.warning("worker %s is gone; starting another", slot.pid)
+                    self.restarts += 1
+                    slot.kill()
+                    self._tasks.append(asyncio.create_task(self._revive(slot)))
+            except TimeoutError:
+                log.warning("worker %s is silent", slot.pid)
+        return False
+
+    async def facts(self) -> ModelFacts:
+        """What the current model is. Raises NoWorker."""
+        for slot in self._slots:
+            if slot.up:
+                with contextlib.suppress(BrokenExecutor, TimeoutError, KeyError):
+                    return await slot.call(worker.facts, slot.digest, timeout=self.settings.timeout)
+        raise NoWorker("no worker is up to say")
+
     async def stop(self) -> None:
         """Take nothing more, finish what waits (within `drain`), let the workers go."""
         self._closing = True
@@ -202,6 +229,8 @@ class Inference:
 
     async def _start_slot(self, slot: _Slot) -> None:
         async with self._swap:
+            if slot.up:  # somebody else was faster
+                return
             try:
                 digest = await slot.start(self.place)
             except BrokenExecutor:
@@ -214,6 +243,12 @@ class Inference:
             if self.digest and digest != self.digest:
                 log.warning("a new worker holds model %s, the others %s", digest[:12], self.digest[:12])
             self.digest = self.digest or digest
+
+    async def _revive(self, slot: _Slot) -> None:
+        try:
+            await self._start_slot(slot)
+        except Exception as error:  # the next picture tries again
+            log.error("a worker does not start: %s", error)
 
     async def _serve(self, slot: _Slot) -> None:
         delay = 0.1
@@ -256,7 +291,7 @@ class Inference:
                 break
 
     async def _run(self, slot: _Slot, batch: list[_Waiting]) -> None:
-        if await self._try(slot, batch):
+        if slot.up and await self._try(slot, batch):
             return
         for waiting in batch:
             if not slot.up:

@@ -68,6 +68,17 @@ class Refused:
     message: str
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model is, for people: digests in hex, `created` in ISO 8601 or empty."""
+
+    model: str
+    encoder: str
+    recipe: str
+    created: str
+    vocabulary: int
+
+
 _models: dict[str, BokeModel] = {}
 
 
@@ -100,6 +111,13 @@ def load(place: ModelPlace) -> str:
     model.boke_of_features(_any_vector(model), 1, seed=0)  # the first call pays for what the later ones reuse
     _models[bundle.digest] = model
     return bundle.digest
+
+
+def facts(digest: str) -> ModelFacts:
+    """What a model that was loaded is. Raises KeyError."""
+    bundle = _models[digest].bundle
+    manifest = bundle.manifest
+    return ModelFacts(digest, manifest.encoder, manifest.recipe, manifest.created, len(bundle.tokenizer))
 
 
 def keep(digest: str) -> None:
