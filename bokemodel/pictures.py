@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 
 from bokemodel.errors import CorruptPicture, EmptyPicture, NotAPicture, TooManyPixels
 
@@ -79,14 +79,14 @@ def open_file(path: str | Path, *, max_pixels: int = MAX_PIXELS, short_side: int
 def _identify(data: bytes, max_pixels: int) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
-    except UnidentifiedImageError as error:
+    except (MemoryError, Image.DecompressionBombError) as error:
+        raise TooManyPixels(f"the picture has more than {max_pixels:,} pixels") from error
+    except (
+        Exception
+    ) as error:  # UnidentifiedImageError, and what readers raise that gave up later than at the first bytes
         if _starts_like_a_picture(data):
             raise CorruptPicture("the file starts like a picture but is damaged or cut short") from error
         raise NotAPicture("the file is not a picture of a format that is read here") from error
-    except (MemoryError, Image.DecompressionBombError) as error:
-        raise TooManyPixels(f"the picture has more than {max_pixels:,} pixels") from error
-    except Exception as error:
-        raise CorruptPicture("the file starts like a picture but is damaged or cut short") from error
 
 
 def _starts_like_a_picture(data: bytes) -> bool:
@@ -130,18 +130,21 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     """Grey, 8 bits. Values outside of 16 bits (science's floating point, mostly) are spread from least to greatest."""
     transparent = image.info.get("transparency")
     values = np.asarray(image)
-    low, high = (float(np.nanmin(values)), float(np.nanmax(values))) if image.mode in ("I", "F") else (0.0, 65535.0)
-    if image.mode.startswith("I") and low >= 0 and high <= 65535 and (high > 255 or image.mode != "I"):
+    if image.mode == "F":
+        values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    sixteen_bits = image.mode.startswith("I;16")
+    low, high = (0.0, 65535.0) if sixteen_bits else (float(values.min()), float(values.max()))
+    if sixteen_bits or (image.mode == "I" and low >= 0 and 255 < high <= 65535):
         grey = _16_TO_8_BITS[values]
     else:
-        values = values.astype(np.float32)
+        scaled = values.astype(np.float32)
         if low < 0 or high > 255:
-            values = (values - low) * (255.0 / max(high - low, 1e-12))
+            scaled = (scaled - low) * (255.0 / max(high - low, 1e-12))
         elif image.mode == "F" and high <= 1:
-            values *= 255.0
-        grey = np.nan_to_num(values).clip(0, 255).round().astype(np.uint8)
+            scaled *= 255.0
+        grey = scaled.clip(0, 255).round().astype(np.uint8)
     if isinstance(transparent, int):
-        grey[np.asarray(image) == transparent] = 255
+        grey[values == transparent] = 255
     return Image.fromarray(grey)
 
 
