@@ -17,7 +17,7 @@ from bot.filter import WordFilter, harmless
 from bot.inference import Inference, NoWorker, QueueFull, WorkerLost
 from bot.limits import Limit, RateLimits
 from bot.messages import Language, say
-from bot.worker import Answered, Job, Refused
+from bot.worker import Answered, CardJob, Job, Refused
 from store import answers, settings, votes
 from store.answers import Forgotten, NewAnswer, StoredAnswer, StoredCandidate
 from store.config import Config
@@ -171,6 +171,22 @@ class BokeService:
         elapsed = (time.perf_counter() - started) * 1000
         kept = await self._keep(place, ask, mode, answered, candidates, chosen, elapsed)
         return Answer(kept, chosen.text, candidates, mode, answered.encoder, answered.model, round(elapsed, 1))
+
+    async def card(self, picture: bytes, text: str, *, spoiler: bool = False) -> bytes:
+        """The picture with the joke under it, as PNG. Raises BokeRefused."""
+        self._check_size(picture)
+        settings = self.config.card
+        font = str(settings.font) if settings.font else None
+        job = CardJob(picture, text, spoiler, settings.width, font, self.config.pictures.max_pixels)
+        try:
+            drawn = await self.inference.draw(job)
+        except NoWorker as error:
+            raise BokeRefused("down", retry_after=10, cause=str(error)) from None
+        except WorkerLost as error:
+            raise BokeRefused("lost", cause=str(error)) from None
+        if isinstance(drawn, Refused):
+            raise BokeRefused(_REFUSALS.get(drawn.error, "corrupt"), cause=drawn.message)
+        return drawn
 
     async def vote(self, answer_id: str, place: Place, value: int) -> VoteCounts:
         """One person's vote, 1 or -1, 0 takes it back. Raises BokeRefused (unknown_answer), DatabaseError."""

@@ -162,6 +162,16 @@ class Inference:
             raise QueueFull(f"{self.settings.queue_size} pictures are waiting") from None
         return await waiting.result
 
+    async def draw(self, job: CardJob) -> bytes | Refused:
+        """Draw a card in a worker, between two batches. Raises NoWorker, WorkerLost."""
+        slot = next((slot for slot in self._slots if slot.up), None)
+        if slot is None or self._closing:
+            raise NoWorker("no worker is up to draw a card")
+        try:
+            return await slot.call(worker.draw_card, job, timeout=self.settings.timeout)
+        except (BrokenExecutor, TimeoutError) as error:
+            raise WorkerLost(f"the worker was lost on a card ({type(error).__name__})") from None
+
     async def reload(self, place: ModelPlace) -> str:
         """Load a model beside the current one in every worker, then swap between two batches; returns its digest.
 

@@ -168,6 +168,32 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
     return [result for result in results if result is not None]
 
 
+@dataclass(frozen=True)
+class CardJob:
+    """The picture with its joke, to be drawn. `font` None is the one that comes along."""
+
+    picture: bytes
+    text: str
+    spoiler: bool = False
+    width: int = 1080
+    font: str | None = None
+    max_pixels: int = 64_000_000
+
+
+def draw_card(job: CardJob) -> bytes | Refused:
+    """The card as PNG; posted bytes are decoded in a worker only, here too."""
+    from bokemodel.errors import PictureError
+    from bokemodel.pictures import open_picture
+    from bot.card import CardError, make_card
+
+    try:
+        picture = open_picture(job.picture, max_pixels=job.max_pixels, short_side=job.width)
+        font = {"font": job.font} if job.font else {}
+        return make_card(picture, job.text, spoiler=job.spoiler, width=job.width, **font)
+    except (PictureError, CardError) as error:
+        return Refused(type(error).__name__, str(error))
+
+
 def picture_key(image: Any) -> str:
     """A difference hash of 64 bits: survives scaling and another compression of the same picture."""
     import numpy as np

@@ -1,0 +1,200 @@
+"""Real worker processes: killed, stopped, drained, and given another model while they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.inference import EngineSettings, Inference, ModelRejected, NoWorker, QueueFull, WorkerLost
+from bot.worker import Answered, Job, ModelPlace, Refused
+from tests.bundles import LINES, tiny_bundle
+
+CAT = Path(__file__).parents[1] / "data" / "cat.jpg"
+SETTINGS = EngineSettings(workers=1, threads=1, queue_size=64, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return [tiny_bundle(folder, seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def cat() -> bytes:
+    return CAT.read_bytes()
+
+
+@asynccontextmanager
+async def running(
+    model: Path, settings: EngineSettings = SETTINGS, fallback: Path | None = None
+) -> AsyncIterator[Inference]:
+    inference = Inference(settings, ModelPlace(str(model)), ModelPlace(str(fallback)) if fallback else None)
+    await inference.start()
+    try:
+        yield inference
+    finally:
+        await inference.stop()
+
+
+async def worker_is_replaced(inference: Inference, old: int) -> None:
+    while not inference.up or inference.pids == [old]:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_picture_is_answered(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        result = await inference.answer(Job(cat, 3, seed=1))
+        assert isinstance(result, Answered)
+        assert len({text for text, _ in result.candidates}) == 3
+        assert {text for text, _ in result.candidates} <= set(LINES)
+        assert (result.encoder, result.model) == ("efficientnet-lite0", inference.digest)
+        assert len(result.features) == 4 * 1280
+        assert result == await inference.answer(Job(cat, 3, seed=1))
+
+
+async def test_what_is_no_picture_has_a_named_error_and_harms_no_other(models: list[Path], cat: bytes) -> None:
+    async with running(models[0], replace(SETTINGS, batch_wait=0.5)) as inference:
+        jobs = [Job(b"hello"), Job(cat), Job(cat[:2000]), Job(b""), Job(cat, max_pixels=100)]
+        results = await asyncio.gather(*(inference.answer(job) for job in jobs))
+        assert [result.error if isinstance(result, Refused) else "" for result in results] == [
+            "NotAPicture", "", "CorruptPicture", "EmptyPicture", "TooManyPixels",
+        ]  # fmt: skip
+
+
+async def test_pictures_of_one_batch_get_what_they_would_get_alone(models: list[Path], cat: bytes) -> None:
+    other = (CAT.parent / "coffee.jpg").read_bytes()
+    async with running(models[0], replace(SETTINGS, batch_wait=0.5)) as inference:
+        jobs = [Job(cat, 2, seed=1), Job(other, 2, seed=1), Job(cat, 1, "article")]
+        together = await asyncio.gather(*(inference.answer(job) for job in jobs))
+        alone = [await inference.answer(job) for job in jobs]
+        for a, b in zip(together, alone, strict=True):
+            assert isinstance(a, Answered)
+            assert isinstance(b, Answered)
+            assert [text for text, _ in a.candidates] == [text for text, _ in b.candidates]
+        assert together[0].picture_key == together[2].picture_key != together[1].picture_key  # type: ignore[union-attr]
+
+
+async def test_killed_while_it_works_every_picture_is_answered(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        (old,) = inference.pids
+        waiting = [asyncio.create_task(inference.answer(Job(cat, seed=n))) for n in range(12)]
+        await asyncio.sleep(0)
+        os.kill(old, signal.SIGKILL)
+        results = await asyncio.gather(*waiting)
+        assert all(isinstance(result, Answered) for result in results)
+        assert inference.pids != [old]
+        assert inference.restarts >= 1
+
+
+async def test_hung_worker_is_replaced(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        (old,) = inference.pids
+        inference.settings = replace(SETTINGS, timeout=1.0)
+        os.kill(old, signal.SIGSTOP)
+        assert isinstance(await inference.answer(Job(cat)), Answered)
+        with pytest.raises(ProcessLookupError):
+            os.kill(old, 0)
+
+
+async def test_a_picture_that_loses_two_workers_is_given_up_and_the_next_is_answered(
+    models: list[Path], cat: bytes
+) -> None:
+    async with running(models[0]) as inference:
+        inference.settings = replace(SETTINGS, timeout=1.0)
+        (first,) = inference.pids
+        os.kill(first, signal.SIGSTOP)
+        waiting = asyncio.create_task(inference.answer(Job(cat)))
+        await worker_is_replaced(inference, first)
+        os.kill(inference.pids[0], signal.SIGSTOP)
+        with pytest.raises(WorkerLost):
+            await waiting
+        inference.settings = SETTINGS
+        assert isinstance(await inference.answer(Job(cat)), Answered)
+
+
+async def test_the_queue_is_bounded(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        os.kill(inference.pids[0], signal.SIGSTOP)
+        waiting = [asyncio.create_task(inference.answer(Job(cat))) for _ in range(64)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            for _ in range(SETTINGS.batch_size + 1):
+                waiting.append(asyncio.create_task(inference.answer(Job(cat))))
+                await asyncio.sleep(0)
+                if waiting[-1].done():
+                    waiting[-1].result()
+        os.kill(inference.pids[0], signal.SIGCONT)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert sum(isinstance(result, Answered) for result in results) >= 64
+
+
+async def test_stopping_finishes_what_waits_and_takes_nothing_new(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        waiting = [asyncio.create_task(inference.answer(Job(cat))) for _ in range(10)]
+        await asyncio.sleep(0)
+        (pid,) = inference.pids
+        stopping = asyncio.create_task(inference.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(NoWorker):
+            await inference.answer(Job(cat))
+        assert all(isinstance(result, Answered) for result in await asyncio.gather(*waiting))
+        await stopping
+        assert not inference.up
+        assert inference.pids == []
+        while True:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                break
+            await asyncio.sleep(0.01)
+
+
+async def test_another_model_is_swapped_in_without_losing_a_picture(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        old = inference.digest
+        waiting = [asyncio.create_task(inference.answer(Job(cat, seed=n))) for n in range(20)]
+        await waiting[0]
+        new = await inference.reload(ModelPlace(str(models[1])))
+        results = [await task for task in waiting] + [await inference.answer(Job(cat))]
+        assert new != old
+        assert {result.model for result in results if isinstance(result, Answered)} == {old, new}
+        assert results[-1].model == new  # type: ignore[union-attr]
+        assert len(inference.pids) == 1
+
+
+async def test_a_damaged_model_leaves_the_old_one_serving(models: list[Path], cat: bytes, tmp_path: Path) -> None:
+    damaged = tiny_bundle(tmp_path, 2)
+    (damaged / "decoder.npz").write_bytes(b"PK" + bytes(100))
+    async with running(models[0]) as inference:
+        old = inference.digest
+        with pytest.raises(ModelRejected, match="old one stays"):
+            await inference.reload(ModelPlace(str(damaged)))
+        result = await inference.answer(Job(cat))
+        assert isinstance(result, Answered)
+        assert result.model == old == inference.digest
+
+
+async def test_started_on_a_damaged_model_it_takes_the_one_that_ships(
+    models: list[Path], cat: bytes, tmp_path: Path
+) -> None:
+    damaged = tiny_bundle(tmp_path, 2)
+    (damaged / "manifest.json").write_text("{")
+    async with running(damaged, fallback=models[0]) as inference:
+        assert isinstance(await inference.answer(Job(cat)), Answered)
+    with pytest.raises(ModelRejected):
+        async with running(damaged):
+            pass
+
+
+async def test_several_workers_share_the_queue(models: list[Path], cat: bytes) -> None:
+    async with running(models[0], replace(SETTINGS, workers=2, batch_size=1)) as inference:
+        results = await asyncio.gather(*(inference.answer(Job(cat, seed=n)) for n in range(12)))
+        assert all(isinstance(result, Answered) for result in results)
+        assert len(inference.pids) == 2
