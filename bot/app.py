@@ -34,7 +34,11 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.database: Database = open_database(config.database_url, pool_size=config.database.pool_size)
+        self.database: Database = open_database(
+            config.database.url,
+            pool_size=config.database.pool_size,
+            busy_timeout_s=config.database.busy_timeout_s,
+        )
         self.inference = Inference(engine_settings(config), model_place(config), ModelPlace(backend=_backend(config)))
         self.service = BokeService(config, self.inference, self.database)
         self.front_ends: list[FrontEnd] = front_ends(self)
@@ -112,7 +116,7 @@ def model_place(config: Config) -> ModelPlace:
     model = config.model
     current = config.models.dir / "current"
     folder: Path | None = model.path or (current.resolve() if current.exists() else None)
-    options = ()
+    options: tuple[tuple[str, object], ...] = ()
     if model.encoder == "caffenet":
         options = (("blob", model.encoder_blob), ("size", model.encoder_size), ("mean", tuple(model.encoder_mean)))
     return ModelPlace(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bot import worker
-from bot.worker import Answered, Job, ModelFacts, ModelPlace, Refused
+from bot.worker import Answered, CardJob, Job, ModelFacts, ModelPlace, Refused
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

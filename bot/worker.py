@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -185,12 +186,13 @@ def draw_card(job: CardJob) -> bytes | Refused:
     from bokemodel.errors import PictureError
     from bokemodel.pictures import open_picture
     from bot.card import CardError, make_card
+    from bot.lettering import find_fonts
 
     try:
         picture = open_picture(job.picture, max_pixels=job.max_pixels, short_side=job.width)
-        font = {"font": job.font} if job.font else {}
-        return make_card(picture, job.text, spoiler=job.spoiler, width=job.width, **font)
-    except (PictureError, CardError) as error:
+        fonts = replace(find_fonts(), japanese=Path(job.font)) if job.font else None
+        return make_card(picture, job.text, spoiler=job.spoiler, width=job.width, fonts=fonts)
+    except (PictureError, CardError, OSError) as error:
         return Refused(type(error).__name__, str(error))
 
 
