@@ -6,8 +6,13 @@ it was animated, without the file's metadata. What cannot become one is a `Pictu
 
 from __future__ import annotations
 
+import contextlib
 import io
+import logging
+import os
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +26,14 @@ pillow_heif.register_heif_opener(thumbnails=False)
 # (Not warnings.catch_warnings around each call: it swaps the filters of all threads.)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or logging prints its errors where nobody set it up
 
 # MPO, which many phones and cameras call JPEG, opens as JPEG (Pillow knows no reader "MPO"), APNG as PNG, HEIC as HEIF.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "HEIF", "BMP", "DIB", "TIFF")
 MAX_PIXELS = 64_000_000  # 8000 x 8000, for which the formats with transparency take about a gigabyte while they decode
 _MAGICS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _ISO_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_STDERR = threading.Lock()
 _16_TO_8_BITS = np.round(np.arange(65536) / 257).astype(np.uint8)
 
 
@@ -56,7 +63,8 @@ def open_picture(data: bytes, *, max_pixels: int = MAX_PIXELS, short_side: int |
     try:
         if short_side is not None:
             image.draft(None, _draft_size(width, height, 2 * short_side))
-        image.load()
+        with _quiet_libtiff() if image.format == "TIFF" else contextlib.nullcontext():
+            image.load()
         if image.width * image.height > max_pixels:  # a first frame larger than the header said
             raise TooManyPixels(f"{image.width} x {image.height} is more than {max_pixels:,} pixels")
         _turn_upright(image)
@@ -96,6 +104,28 @@ def _starts_like_a_picture(data: bytes) -> bool:
         or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
         or (data[4:8] == b"ftyp" and data[8:12] in _ISO_BRANDS)
     )
+
+
+@contextlib.contextmanager
+def _quiet_libtiff() -> Iterator[None]:
+    """Keep libtiff from printing on stderr what it finds wrong with a file; Pillow has no switch for that.
+
+    For the moment that it takes, what other threads print there is lost too.
+    """
+    with _STDERR:
+        try:
+            saved = os.dup(2)
+        except OSError:  # no stderr
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 def _draft_size(width: int, height: int, short: int) -> tuple[int, int]:

@@ -17,7 +17,6 @@ pillow_heif.register_heif_opener()
 
 PHOTOS = Path(__file__).resolve().parents[1] / "data"
 SIZE = (120, 80)
-LOSSY = 30  # what a lossy format may change a pixel by, of 255, on average far less
 ORIENTATION = 0x0112
 
 # Where EXIF says that the first row and column of the file belong, and how to turn an upright picture into such a file.
@@ -37,6 +36,12 @@ def photo(name: str = "cat", size: tuple[int, int] = SIZE) -> Image.Image:
     """A photo of tests/data, RGB, cropped and scaled to `size`."""
     with Image.open(PHOTOS / f"{name}.jpg") as image:
         return image.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def difference(a: Image.Image, b: Image.Image) -> float:
+    """The mean difference of two pictures, of 255."""
+    assert a.size == b.size
+    return float(np.abs(np.asarray(a.convert("RGB"), float) - np.asarray(b.convert("RGB"), float)).mean())
 
 
 def encode(image: Image.Image, format: str, **options: Any) -> bytes:
