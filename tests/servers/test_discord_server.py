@@ -98,6 +98,8 @@ async def test_without_the_intent_content_comes_only_where_discord_gives_it() ->
             assert len(referred.attachments) == 1
             fetched = await bot.messages[0].channel.fetch_message(plain.id)
             assert (fetched.content, fetched.attachments) == ("", [])
+            own = await bot.place(channel).send("mine")
+            assert (await own.fetch()).content == "mine"
 
 
 async def test_edits_deletions_reactions_and_history() -> None:
