@@ -43,6 +43,10 @@ class WeightsUnreadable(EncoderError):
     """The file with the network's weights is there but is not what it should be."""
 
 
+class NoGraph(EncoderError):
+    """The network cannot be translated to ONNX, or ONNX Runtime is not there; Chainer runs it all the same."""
+
+
 class BundleError(BokeModelError):
     """Base of what can be wrong with a trained model on disk."""
 

