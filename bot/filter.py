@@ -15,10 +15,16 @@ _DOMAIN = re.compile(r"(?i)\b((?:[a-z0-9-]+\.)+)([a-z]{2,24})\b")
 
 
 class WordFilter:
-    """Finds unwanted words whatever their width, case, kana or the spaces between their letters."""
+    """Finds unwanted words whatever their width and case, and whatever stands between their letters.
+
+    Words in Latin letters are found as whole words only ("grape" is harmless), others anywhere in the text.
+    """
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._words = {folded for word in words if (folded := fold(word))}
+        spelled = {letters for word in words if (letters := fold(word))}
+        self._anywhere = {word for word in spelled if not word.isascii()}
+        latin = (r"[\W_]*".join(map(re.escape, word)) for word in sorted(spelled - self._anywhere))
+        self._latin = re.compile(r"(?<![a-z])(?:" + ("|".join(latin) or r"(?!)") + r")(?![a-z])")
 
     @classmethod
     def load(cls, extra: Iterable[str] = (), file: Path | None = None, *, shipped: bool = True) -> WordFilter:
@@ -29,18 +35,18 @@ class WordFilter:
         lines = WORDS.read_text(encoding="utf-8").splitlines() if shipped else []
         if file is not None:
             lines += file.read_text(encoding="utf-8").splitlines()
-        return cls([line for line in lines if line.strip() and not line.startswith("#")] + list(extra))
+        return cls([line for line in lines if not line.lstrip().startswith("#")] + list(extra))
 
     def allows(self, text: str) -> bool:
-        folded = fold(text)
-        return not any(word in folded for word in self._words)
+        letters = fold(text)
+        if any(word in letters for word in self._anywhere):
+            return False
+        return self._latin.search(unicodedata.normalize("NFKC", text).casefold()) is None
 
 
 def fold(text: str) -> str:
-    """Text as it is compared: NFKC, no case, katakana as hiragana, letters and digits only."""
-    text = unicodedata.normalize("NFKC", text).casefold()
-    text = "".join(chr(ord(c) - 0x60) if "ァ" <= c <= "ヶ" else c for c in text)
-    return "".join(c for c in text if c.isalnum() or c == "ー")
+    """Text as it is compared: NFKC, no case, letters and digits only."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
 
 
 def harmless(text: str) -> str:
