@@ -63,6 +63,46 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ja": "そのモードはありません。使えるのは {modes} です。",
         "en": "There is no such mode. There are {modes}.",
     },
+    "bad_request": {
+        "ja": "リクエストを読み取れませんでした（{what}）。",
+        "en": "I can't read that request ({what}).",
+    },
+    "not_found": {
+        "ja": "ここには何もありません。",
+        "en": "There is nothing here.",
+    },
+    "method_not_allowed": {
+        "ja": "その操作はここではできません。",
+        "en": "That can't be done here.",
+    },
+    "wrong_origin": {
+        "ja": "ほかのサイトからの操作は受け付けていません。",
+        "en": "Requests from other sites' pages are not accepted.",
+    },
+    "token_needed": {
+        "ja": "管理者のトークンが必要です。",
+        "en": "This needs the administrator's token.",
+    },
+    "token_unset": {
+        "ja": "BOKE_ADMIN_TOKENが設定されていないので、この操作はできません。",
+        "en": "BOKE_ADMIN_TOKEN is not set, so this can't be done.",
+    },
+    "model_rejected": {
+        "ja": "新しいモデルを読み込めませんでした。いまのモデルのまま続けます。",
+        "en": "The new model could not be loaded. The old one goes on.",
+    },
+    "card_gone": {
+        "ja": "写真はもう手元にありません。カードを作れるのは投稿から1時間ほどです。",
+        "en": "I no longer have the picture. Cards can be made for about an hour.",
+    },
+    "too_slow": {
+        "ja": "写真が届くまでに時間がかかりすぎました。もう一度どうぞ。",
+        "en": "The picture took too long to arrive. Please try again.",
+    },
+    "bug": {
+        "ja": "すみません、こちらの不具合です。もう一度どうぞ。",
+        "en": "Sorry, something broke on my side. Please try again.",
+    },
 }
 
 
