@@ -59,10 +59,11 @@ def find_fonts() -> FontFiles:
     Raises:
         FontMissing
     """
-    spec = importlib.util.find_spec("noto_cjk_sans_jp_bold")
-    if spec is None or spec.origin is None:
-        raise FontMissing("the package noto-cjk-sans-jp-bold is not installed")
-    japanese = Path(spec.origin).with_name("NotoSansCJKjp-Bold.otf")
+    try:
+        from noto_cjk_sans_jp_bold import FONT_PATH
+    except ImportError as error:
+        raise FontMissing("the package noto-cjk-sans-jp-bold is not installed") from error
+    japanese = Path(FONT_PATH)
     for name in _COLOUR_EMOJI:
         if _draws_emoji(Path(name)):
             return FontFiles(japanese, Path(name), True)
@@ -138,11 +139,9 @@ class Lettering:
         runs = split_runs(line)
         widths = [EMOJI_WIDTH * size if run.emoji else font.getlength(run.text) for run in runs]
         # Brackets and stops fill half of their square: what is centred is the ink.
-        left = 0.0 if not runs or runs[0].emoji else font.getbbox(runs[0].text, anchor="ls")[0]
-        right = sum(widths)
-        if runs and not runs[-1].emoji:
-            right += font.getbbox(runs[-1].text, anchor="ls")[2] - widths[-1]
-        x = centre[0] - (left + right) / 2
+        before = 0.0 if not runs or runs[0].emoji else _side_bearings(font, runs[0].text[0])[0]
+        after = 0.0 if not runs or runs[-1].emoji else _side_bearings(font, runs[-1].text[-1])[1]
+        x = centre[0] - (sum(widths) + before - after) / 2
         baseline = centre[1] + CENTRE * size
         draw = ImageDraw.Draw(image)
         for run, width in zip(runs, widths, strict=True):
@@ -190,18 +189,28 @@ class _EmojiFont:
     def tile(self, emoji: str, width: int, colour: tuple[int, int, int]) -> Image.Image:
         """One emoji on transparency, `width` pixels wide, its face's middle in the tile's middle."""
         sequence = self._sequence(emoji)
-        advance = round(self._font.getlength(_FACE))
         _, top, _, bottom = self._font.getbbox(_FACE, anchor="ls")
         height = round(bottom - top)
-        tile = Image.new("RGBA", (max(advance, round(self._font.getlength(sequence))), height), (*colour, 0))
+        tile = Image.new("RGBA", (round(self._font.getlength(_FACE)), height), (*colour, 0))
         ImageDraw.Draw(tile).text(
             (0, -top), sequence, font=self._font, fill=(*colour, 255), anchor="ls", embedded_color=True
         )
         return tile.resize((width, max(1, round(height * width / tile.width))), Image.Resampling.LANCZOS)
 
     def _sequence(self, emoji: str) -> str:
-        """All of it, or its first picture where parts cannot be joined (Pillow without libraqm or FriBiDi)."""
-        return emoji if self._joins_parts else emoji[:1]
+        """All of it, or its first picture where the parts do not join: the font does not know them together, or Pillow
+        has no libraqm or FriBiDi."""
+        joins = self._joins_parts and self._font.getlength(emoji) < 1.5 * self._font.getlength(_FACE)
+        return emoji if joins else emoji[:1]
+
+
+def _side_bearings(font: ImageFont.FreeTypeFont, letter: str) -> tuple[float, float]:
+    """The blank left and right of a letter's ink within its width, in pixels."""
+    mask, offset = font.getmask2(letter, mode="L", anchor="ls")
+    box = mask.getbbox()
+    if box is None:
+        return 0.0, 0.0
+    return offset[0] + box[0], font.getlength(letter) - offset[0] - box[2]
 
 
 def _picture_of(font: ImageFont.FreeTypeFont, text: str) -> tuple[tuple[int, int], bytes]:
