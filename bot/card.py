@@ -161,15 +161,17 @@ def _text_panel(joke: str, letters: Lettering, width: int, credit: str) -> Image
 def _fit(joke: str, letters: Lettering, width: int) -> tuple[int, Layout]:
     """The largest size at which the joke breaks between phrases into few lines, else the largest with few lines."""
     breaker = Breaker(joke, letters.measure)
-    second_best: tuple[int, Layout] | None = None
-    for share, most_lines in _SIZES:
-        size = round(share * width)
-        layout = breaker.layout((1 - 2 * _MARGIN) * width / size)
-        if len(layout.lines) <= most_lines:
-            if layout.at_phrases:
-                return size, layout
-            second_best = second_best or (size, layout)
-    return second_best or (size, layout)
+    sizes = [round(share * width) for share, _ in _SIZES]
+    layouts = [breaker.layout((1 - 2 * _MARGIN) * width / size) for size in sizes]
+    few = [i for i, (_, most) in enumerate(_SIZES) if len(layouts[i].lines) <= most]
+    best = next((i for i in few if layouts[i].at_phrases), few[0])
+    smaller = min(best + 1, len(sizes) - 1)
+    if (
+        len(layouts[smaller].lines) < len(layouts[best].lines)
+        and layouts[smaller].at_phrases >= layouts[best].at_phrases
+    ):
+        best = smaller  # a line less is worth it
+    return sizes[best], layouts[best]
 
 
 def _cut_to(line: str, letters: Lettering, max_width: float) -> str:

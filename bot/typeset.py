@@ -34,7 +34,7 @@ _ONE_MARK_OF_TWO = frozenset("―—…‥─〜～")
 _PAUSES = frozenset("、。，．！？!?‼⁉…‥」』）)】》〉♪")
 
 # What it costs to end a line at a place, where one line more costs 1.
-_FREE, _PHRASE, _DOUBTFUL, _EMOJI_ALONE, _INSIDE, _FORBIDDEN = 0.0, 0.15, 0.6, 1.5, 2.0, 1000.0
+_FREE, _PHRASE, _DOUBTFUL, _EMOJI_ALONE, _INSIDE, _FORBIDDEN = 0.0, 0.27, 0.7, 1.5, 2.0, 1000.0
 # Of a line that is wider or narrower than the others, times the square of the difference over the widest allowed.
 _RAGGED = 2.5
 
