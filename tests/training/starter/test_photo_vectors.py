@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from bokemodel.encoders import load_encoder
-from bokemodel.encoders.efficientnet_lite0 import EfficientNetLite0
 from bokemodel.pictures import open_file
 from training.starter import photo_vectors
 from training.starter.photo_vectors import Photo, PhotoMissing, PhotoVectors, PhotoVectorsMissing
@@ -21,13 +21,11 @@ NAME = "efficientnet-lite0"
 
 
 @pytest.fixture(scope="module")
-def encoder() -> EfficientNetLite0:
-    loaded = load_encoder(NAME)
-    assert isinstance(loaded, EfficientNetLite0)
-    return loaded
+def encoder() -> Any:
+    return load_encoder(NAME)
 
 
-def test_shipped_file(encoder: EfficientNetLite0) -> None:
+def test_shipped_file(encoder: Any) -> None:
     path = photo_vectors.vectors_path(NAME)
     shipped = photo_vectors.load(NAME)
     assert path.stat().st_size < 600_000
@@ -40,7 +38,7 @@ def test_shipped_file(encoder: EfficientNetLite0) -> None:
     assert np.array_equal(photo_vectors.load_photo_vectors(NAME), shipped.vectors)
 
 
-def test_shipped_vectors_show_many_different_things(encoder: EfficientNetLite0) -> None:
+def test_shipped_vectors_show_many_different_things(encoder: Any) -> None:
     classes = encoder.class_scores(photo_vectors.load_photo_vectors(NAME)).argmax(axis=1)
     counts = np.bincount(classes)
     assert np.count_nonzero(counts) > 200
@@ -104,7 +102,7 @@ def test_views_depend_on_key_and_seed_alone() -> None:
     assert part("a", 0) != part("a", 1)
 
 
-def test_vectors_are_the_encoders(encoder: EfficientNetLite0) -> None:
+def test_vectors_are_the_encoders(encoder: Any) -> None:
     photos = [Photo("data", "cat.jpg"), Photo("data", "coffee.jpg")]
     result = photo_vectors.compute(photos, PHOTOS.parent, NAME)
     assert (result.encoder, result.weights_digest) == (NAME, encoder.weights_digest)
