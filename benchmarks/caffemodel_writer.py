@@ -7,7 +7,7 @@ mistake in the reader's schema cannot hide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
@@ -25,12 +25,18 @@ _V1_TYPES = {
     "SoftmaxWithLoss": 21,
 }  # fmt: skip
 _V1_PARAMS = {"Convolution": 10, "Pooling": 19, "LRN": 18, "InnerProduct": 17, "Dropout": 12}
-_NEW_PARAMS = {"Convolution": 106, "Pooling": 121, "LRN": 118, "InnerProduct": 117, "Dropout": 108}
+_NEW_PARAMS = {
+    "Convolution": 106, "Pooling": 121, "LRN": 118, "InnerProduct": 117, "Dropout": 108, "Concat": 104, "Eltwise": 110,
+    "ReLU": 123, "Softmax": 125, "Slice": 126, "BatchNorm": 139, "Scale": 142,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: `params` are the fields of its ...Parameter message, by number; `blobs` its weights and bias."""
+    """One layer: `params` are the fields of its ...Parameter message, by number; `blobs` its weights and bias.
+
+    The V1 message can hold only the types that CaffeNet has. Several bottoms or tops are separated by spaces.
+    """
 
     name: str
     type: str
@@ -84,7 +90,7 @@ def caffenet(
     c1, c2, c3, c4, c5 = channels
     u6, u7, u8 = units
     return [
-        Layer("data", "Data", top="data"),
+        Layer("data", "Data", top="data label"),
         conv("conv1", "data", 3, c1, 11, 0, 4, 1), relu("conv1"), pool(1), norm(1),
         conv("conv2", "norm1", c1, c2, 5, 2, 1, 2), relu("conv2"), pool(2), norm(2),
         conv("conv3", "norm2", c2, c3, 3, 1, 1, 1), relu("conv3"),
@@ -93,7 +99,7 @@ def caffenet(
         inner("fc6", "pool5", c5 * pixels_after_pool5, u6), relu("fc6"), drop("fc6"),
         inner("fc7", "fc6", u6, u7), relu("fc7"), drop("fc7"),
         inner("fc8", "fc7", u7, u8),
-        Layer("loss", "SoftmaxWithLoss", "fc8", "loss"),
+        Layer("loss", "SoftmaxWithLoss", "fc8 label", "loss"),
     ]  # fmt: skip
 
 
@@ -118,9 +124,9 @@ def write_caffemodel(
         blobs: sizes as num, channels, height, width, as in the published CaffeNet, or as a BlobShape.
     """
     with Path(path).open("wb") as file:
-        file.write(_encode([(1, "CaffeNet")]))
+        file.write(encode_fields([(1, "CaffeNet")]))
         for layer in layers:
-            head = _encode(_head(layer, v1=message == "layers"))
+            head = encode_fields(_head(layer, v1=message == "layers"))
             blob_field = 6 if message == "layers" else 7
             bodies = [(_blob_head(array, old=blobs == "num"), array) for array in layer.blobs]
             size = len(head) + sum(
@@ -132,33 +138,23 @@ def write_caffemodel(
                 _write_floats(file, array)
 
 
-def arrays_of(layers: list[Layer]) -> Mapping[str, tuple[Array, ...]]:
-    """The weights by layer name, for an independent computation of what the network should give."""
-    return {layer.name: layer.blobs for layer in layers if layer.blobs}
-
-
 def _head(layer: Layer, *, v1: bool) -> Iterator[tuple[int, Value]]:
     """Everything of a layer but its weights."""
     name, kind, bottom, top = (4, 5, 2, 3) if v1 else (1, 2, 3, 4)
     yield name, layer.name
     yield kind, _V1_TYPES[layer.type] if v1 else layer.type
-    if layer.bottom:
-        yield bottom, layer.bottom
-    if layer.type == "SoftmaxWithLoss":
-        yield bottom, "label"
-    yield top, layer.top
-    if layer.type == "Data":
-        yield top, "label"
+    yield from ((bottom, blob) for blob in layer.bottom.split())
+    yield from ((top, blob) for blob in layer.top.split())
     if layer.params:
-        yield (_V1_PARAMS if v1 else _NEW_PARAMS)[layer.type], _encode(layer.params)
+        yield (_V1_PARAMS if v1 else _NEW_PARAMS)[layer.type], encode_fields(layer.params)
 
 
 def _blob_head(array: Array, *, old: bool) -> bytes:
     """A blob's size: (1, 1, 1, n) for a bias and (1, 1, out, in) for an inner product in the old way."""
     if old:
         sizes = (1,) * (4 - array.ndim) + array.shape
-        return _encode([(number, size) for number, size in enumerate(sizes, 1)])
-    return _encode([(7, _encode([(1, b"".join(_varint(size) for size in array.shape))]))])
+        return encode_fields([(number, size) for number, size in enumerate(sizes, 1)])
+    return encode_fields([(7, encode_fields([(1, b"".join(_varint(size) for size in array.shape))]))])
 
 
 def _blob_prefix(number: int, head: bytes, array: Array) -> bytes:
@@ -183,7 +179,8 @@ def _key(number: int, wire_type: int) -> bytes:
     return _varint(number << 3 | wire_type)
 
 
-def _encode(fields: Iterator[tuple[int, Value]] | Fields) -> bytes:
+def encode_fields(fields: Iterable[tuple[int, Value]]) -> bytes:
+    """A message of these fields, by number: whole numbers as varints, `float` as four bytes, the rest with its length."""
     out = bytearray()
     for number, value in fields:
         if isinstance(value, int):

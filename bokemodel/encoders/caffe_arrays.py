@@ -11,7 +11,6 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +31,15 @@ MANIFEST, NET = "manifest.json", "net.binaryproto"
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network: its `caffe_pb2.LayerParameter` (blobs have shapes, no data) and where its weights are."""
+    """One layer of a network.
+
+    `message` is its `caffe_pb2.LayerParameter`, whose blobs have shapes but no data; `blobs` are weights, then bias,
+    read-only; `files` are the `.npy` files that they are mapped from, none where they are in memory.
+    """
 
     message: Any
-    sources: tuple[Path | Array, ...]
+    blobs: tuple[Array, ...]
+    files: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -52,11 +56,6 @@ class Layer:
     @property
     def top(self) -> tuple[str, ...]:
         return tuple(self.message.top)
-
-    @cached_property
-    def blobs(self) -> tuple[Array, ...]:
-        """Weights, then bias: read-only arrays, opened when they are first asked for. Raises WeightsUnreadable."""
-        return tuple(_open(source) if isinstance(source, Path) else source for source in self.sources)
 
 
 @dataclass(frozen=True)
@@ -101,11 +100,20 @@ def _open_folder(folder: Path, source: dict[str, int]) -> CaffeArrays | None:
         if any((folder / name).stat().st_size != size for name, size in manifest["files"].items()):
             return None
         net = caffe_pb2.NetParameter.FromString((folder / NET).read_bytes())
-        digest = str(manifest["sha256"])
+        # All are mapped now, though few may be needed: that reads nothing, and what is mapped stays what it is when
+        # another process replaces the folder.
+        layers = tuple(_map_layer(folder, index, message) for index, message in enumerate(net.layer))
+        return CaffeArrays(layers, str(manifest["sha256"]), folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DecodeError):
         return None
-    layers = (Layer(message, _sources(folder, index, message)) for index, message in enumerate(net.layer))
-    return CaffeArrays(tuple(layers), digest, folder)
+
+
+def _map_layer(folder: Path, index: int, message: Any) -> Layer:
+    files = _files(folder, index, message)
+    blobs = tuple(np.asarray(np.load(file, mmap_mode="r", allow_pickle=False)) for file in files)
+    if [(blob.dtype, blob.shape) for blob in blobs] != [(np.float32, tuple(b.shape.dim)) for b in message.blobs]:
+        raise ValueError(f"the arrays of layer {message.name!r} are not those that were converted")
+    return Layer(message, blobs, files)
 
 
 def _convert(path: Path, source: dict[str, int], folders: Iterable[Path]) -> CaffeArrays:
@@ -117,7 +125,7 @@ def _convert(path: Path, source: dict[str, int], folders: Iterable[Path]) -> Caf
                 net = caffe_pb2.NetParameter(layer=[layer.message for layer in layers])
                 (temporary / NET).write_bytes(net.SerializeToString())
                 for index, layer in enumerate(layers):
-                    for file, blob in zip(_sources(temporary, index, layer.message), layer.blobs, strict=True):
+                    for file, blob in zip(_files(temporary, index, layer.message), layer.blobs, strict=True):
                         np.save(file, np.ascontiguousarray(blob), allow_pickle=False)
                 sizes = {file.name: file.stat().st_size for file in sorted(temporary.iterdir())}
                 manifest = {"format": FORMAT, "source": source, "sha256": digest, "files": sizes}
@@ -132,18 +140,8 @@ def _convert(path: Path, source: dict[str, int], folders: Iterable[Path]) -> Caf
     return CaffeArrays(tuple(in_memory), digest, None)
 
 
-def _sources(folder: Path, index: int, message: Any) -> tuple[Path, ...]:
+def _files(folder: Path, index: int, message: Any) -> tuple[Path, ...]:
     return tuple(folder / f"{index:03}-{number}.npy" for number in range(len(message.blobs)))
-
-
-def _open(file: Path) -> Array:
-    try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise WeightsUnreadable(f"{file} is damaged; remove {file.parent} to have it made again") from error
-    if array.dtype != np.float32:
-        raise WeightsUnreadable(f"{file} is damaged; remove {file.parent} to have it made again")
-    return np.asarray(array)
 
 
 def data_offset(file: Path) -> int:

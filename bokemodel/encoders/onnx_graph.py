@@ -169,9 +169,6 @@ def _pooling(graph: _Graph, layer: Layer, x: list[str], y: str) -> str:
 
 
 def _blobs(graph: _Graph, layer: Layer) -> list[str]:
-    names = []
-    for source, blob in zip(layer.sources, layer.blobs, strict=True):
-        if not isinstance(source, Path):
-            raise NoGraph("weights that could not be converted into files stay out of ONNX Runtime")
-        names.append(graph.external_weight(source, blob.shape))
-    return names
+    if len(layer.files) != len(layer.blobs):
+        raise NoGraph("weights that could not be converted into files stay out of ONNX Runtime")
+    return [graph.external_weight(file, blob.shape) for file, blob in zip(layer.files, layer.blobs, strict=True)]
