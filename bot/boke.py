@@ -38,7 +38,8 @@ class BokeRefused(Exception):
 
     Attributes:
         code: "no_picture", "not_a_picture", "corrupt", "too_large", "too_many_pixels", "slow_down", "busy", "lost",
-            "down", "speechless", "unknown_answer", "unknown_mode", "not_allowed" or "not_fetched".
+            "down", "speechless", "unknown_answer", "unknown_mode", "not_allowed", "not_fetched", "left_alone" or a front
+            end's own, such as "no_access".
         retry_after: whole seconds after which it may work; 0 where trying again is no use.
     """
 
@@ -73,6 +74,7 @@ class Ask:
     again_of: str | None = None  # the answer that this one follows
     picture_url: str | None = None
     limited: bool = True  # chat limits apply; the page has limits of its own
+    asked_by: str = ""  # who asked, where it was not the picture's poster: their limits count
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class BokeService:
             raise BokeRefused("unknown_mode", modes="・".join(MODES))
         self._check_size(picture)
         if ask.limited:
-            self._check_limits(place)
+            self._check_limits(place, ask.asked_by or place.user_id)
         answered = await self._infer(picture, mode, ask.seed)
         told = await self._told(place, answered.picture_key) if ask.seed is None else frozenset()
         candidates = self._allowed(answered)
@@ -190,8 +192,19 @@ class BokeService:
 
     async def vote(self, answer_id: str, place: Place, value: int) -> VoteCounts:
         """One person's vote, 1 or -1, 0 takes it back. Raises BokeRefused (unknown_answer), DatabaseError."""
+        return await self._vote(answer_id, place, lambda _: value)
+
+    async def press(self, answer_id: str, place: Place, value: int) -> VoteCounts:
+        """A button's vote: pressed again, it is taken back. Raises BokeRefused (unknown_answer), DatabaseError."""
+        return await self._vote(answer_id, place, lambda before: 0 if before == value else value)
+
+    async def _vote(self, answer_id: str, place: Place, choose: Callable[[int], int]) -> VoteCounts:
+        def work() -> VoteCounts:
+            user = self._user(place)
+            return votes.vote(self.database, answer_id, user, choose(votes.vote_of(self.database, answer_id, user)))
+
         try:
-            return await self.stored(votes.vote, self.database, answer_id, self._user(place), value)
+            return await self.stored(work)
         except UnknownAnswer:
             raise BokeRefused("unknown_answer") from None
 
@@ -204,17 +217,17 @@ class BokeService:
 
     async def forget(self, place: Place) -> Forgotten:
         """Erase a person's answers and votes on a platform. Raises DatabaseError."""
-        return await self.stored(answers.forget_user, self.database, place.platform, self._user(place))
+        return await self.stored(lambda: answers.forget_user(self.database, place.platform, self._user(place)))
 
     async def opt_out(self, place: Place, out: bool = True) -> None:
         """Keep away from a person's posts, or come back. Raises DatabaseError."""
         change = settings.opt_out if out else settings.opt_in
-        await self.stored(change, self.database, place.platform, self._user(place))
+        await self.stored(lambda: change(self.database, place.platform, self._user(place)))
 
     async def opted_out(self, place: Place) -> bool:
         """Whether a person wants to be left alone; yes, where the database cannot say."""
         try:
-            return await self.stored(settings.is_opted_out, self.database, place.platform, self._user(place))
+            return await self.stored(lambda: settings.is_opted_out(self.database, place.platform, self._user(place)))
         except DatabaseError as error:
             log.error("opt-outs cannot be read: %s", error)
             return True
@@ -232,12 +245,12 @@ class BokeService:
         if len(picture) > self.config.pictures.max_bytes:
             raise BokeRefused("too_large", limit=megabytes(self.config.pictures.max_bytes))
 
-    def _check_limits(self, place: Place) -> None:
+    def _check_limits(self, place: Place, user_id: str) -> None:
         chat = self.config.chat
         if chat.cooldown_s == 0:
             return
         wait = self.limits.take(
-            Limit("user", f"{place.platform}:{place.user_id}", chat.user_per_minute),
+            Limit("user", f"{place.platform}:{user_id}", chat.user_per_minute),
             Limit("channel", f"{place.platform}:{place.channel_id}", chat.channel_per_minute),
             Limit("all", "", chat.global_per_minute),
         )

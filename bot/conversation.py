@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from bot.boke import Answer, Ask, BokeRefused, BokeService, Place
 from bot.messages import Language
 from store import answers, events, settings
+from store.answers import RankedAnswer, StoredAnswer
 from store.errors import DatabaseError, UnknownAnswer
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,16 @@ class PostedPicture:
 
 @dataclass(frozen=True)
 class Post:
-    """A message with pictures. `event_id` names it for good: redelivered, it is not answered again."""
+    """A message with pictures. `event_id` names it for good: redelivered, it is not answered again.
+
+    `place.user_id` is whose pictures they are; `asked_by` who asked about them, where that was somebody else.
+    """
 
     place: Place
     pictures: Sequence[PostedPicture]
     event_id: str
     asked: bool = False  # the bot was mentioned, commanded or written to directly
+    asked_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,11 @@ class Conversation:
 
         Call `wants` and `claim` first. Refusals nobody asked for and nobody can act on are not said.
         """
+        if post.asked_by not in ("", post.place.user_id):
+            ask = replace(ask, asked_by=post.asked_by)
+            if await self.service.opted_out(post.place):
+                yield Said(0, refusal=BokeRefused("left_alone"))
+                return
         rules = await self.rules(post.place)
         limit = self.config.chat.max_pictures_per_message
         for position, picture in enumerate(post.pictures[:limit]):
@@ -175,6 +185,44 @@ class Conversation:
             await self.service.stored(answers.attach_reply, self.database, answer.id, reply_id)
         except (DatabaseError, UnknownAnswer) as error:
             log.error("a reply's message could not be noted: %s", error)
+
+    async def answer_in(self, place: Place, reply_id: str) -> StoredAnswer | None:
+        """The answer that one of the bot's messages carries; None where there is none, or the database cannot say."""
+        try:
+            return await self.service.stored(
+                answers.answer_by_reply, self.database, place.platform, place.channel_id, reply_id
+            )
+        except DatabaseError as error:
+            log.error("an answer could not be looked up: %s", error)
+            return None
+
+    async def answers_to(self, place: Place, message_id: str) -> tuple[StoredAnswer, ...]:
+        """The answers to a post, in order; none where the database cannot say."""
+        try:
+            return await self.service.stored(
+                answers.answers_to_post, self.database, place.platform, place.channel_id, message_id
+            )
+        except DatabaseError as error:
+            log.error("a post's answers could not be looked up: %s", error)
+            return ()
+
+    async def take_back(self, answer_id: str) -> None:
+        """An answer that is no longer to be seen: its post or its message was deleted."""
+        try:
+            await self.service.stored(answers.delete_answer, self.database, answer_id)
+        except DatabaseError as error:
+            log.error("an answer could not be taken back: %s", error)
+
+    async def best_today(self, place: Place, limit: int = 5) -> tuple[RankedAnswer, ...]:
+        """A channel's best answers since midnight in `chat.timezone`, by votes. Raises DatabaseError."""
+        return await self.service.stored(
+            answers.best_today,
+            self.database,
+            place.platform,
+            channel_id=place.channel_id,
+            timezone=self.config.chat.timezone,
+            limit=limit,
+        )
 
     def _cooled_down(self, place: Place, cooldown_s: float) -> bool:
         last = self._last.get((place.platform, place.channel_id, place.user_id))

@@ -55,6 +55,10 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ja": "写真を取りに行けませんでした。もう一度送ってみてください。",
         "en": "I couldn't fetch the picture. Please send it again.",
     },
+    "left_alone": {
+        "ja": "この方の写真には触れない約束になっています。",
+        "en": "Whoever posted this has asked me to leave their pictures alone.",
+    },
     "unknown_answer": {
         "ja": "そのボケは見つかりませんでした。",
         "en": "I can't find that joke.",
