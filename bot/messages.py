@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from bot.chat_messages import CHAT_TEXTS
+
 Language = Literal["ja", "en"]
 
 TEXTS: dict[str, dict[Language, str]] = {
@@ -107,7 +109,7 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ja": "すみません、こちらの不具合です。もう一度どうぞ。",
         "en": "Sorry, something broke on my side. Please try again.",
     },
-}
+} | CHAT_TEXTS
 
 
 def say(key: str, language: Language = "ja", **values: object) -> str:
