@@ -1,0 +1,186 @@
+"""The HTTP API; `openapi.json` describes it."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from bot.app import model_place
+from bot.boke import Ask, BokeRefused, Place
+from bot.chat.web.keys import Parts, parts
+from bot.chat.web.refusals import reply
+from bot.chat.web.runs import list_runs
+from bot.chat.web.upload import bad, read_json, read_post
+from bot.inference import ModelRejected, NoWorker
+from bot.limits import Limit
+from store import answers
+from store.errors import DatabaseError
+
+log = logging.getLogger(__name__)
+
+OPENAPI = Path(__file__).with_name("openapi.json")
+VOTES_PER_MINUTE = 60  # from one address
+MAX_RUNS = 100
+
+
+def add_routes(router: web.UrlDispatcher) -> None:
+    """All routes of the API, and those for the machines that watch over it."""
+    router.add_post("/api/boke", post_boke)
+    router.add_post("/api/boke/{id}/vote", post_vote)
+    router.add_get("/api/boke/{id}/card.png", get_card)
+    router.add_get("/api/stats", get_stats)
+    router.add_get("/api/runs", get_runs)
+    router.add_post("/api/model/reload", post_reload)
+    router.add_get("/api/openapi.json", get_openapi)
+    router.add_get("/healthz", get_health)
+    router.add_get("/metrics", get_metrics)
+
+
+async def post_boke(request: web.Request) -> web.Response:
+    """A picture in, a joke out."""
+    mine = parts(request)
+    _limit(mine, Limit("post", mine.callers.counted_as(request), mine.config.web.posts_per_minute))
+    post = await read_post(request, mine.config.pictures.max_bytes)
+    picture = post.picture
+    if post.url is not None:
+        if not mine.config.pictures.allow_url_posts:
+            raise BokeRefused("not_allowed", cause="pictures.allow_url_posts is off")
+        picture = await mine.fetcher.fetch(post.url)
+    ask = Ask(post.mode, post.seed, post.consent, post.again_of, post.url, limited=False)
+    answer = await mine.service.answer(picture, await _place(request, mine), ask)
+    if answer.id:
+        mine.posted.put(answer.id, picture, post.again_of)
+    return reply(
+        {
+            "id": answer.id,
+            "boke": answer.text,
+            "candidates": [{"text": c.text, "score": c.score} for c in answer.candidates],
+            "mode": answer.mode,
+            "encoder": answer.encoder,
+            "model": answer.model,
+            "elapsed_ms": answer.elapsed_ms,
+        }
+    )
+
+
+async def post_vote(request: web.Request) -> web.Response:
+    """1 likes it, -1 does not, 0 takes the vote back."""
+    mine = parts(request)
+    _limit(mine, Limit("vote", mine.callers.counted_as(request), VOTES_PER_MINUTE))
+    value = (await read_json(request)).get("value")
+    if type(value) is not int or value not in (-1, 0, 1):
+        raise bad("value")
+    answer_id = request.match_info["id"]
+    place = Place("web", "", mine.callers.person(request))
+    counts = await mine.service.vote(answer_id, place, value)
+    return reply({"id": answer_id, "up": counts.up, "down": counts.down, "value": value})
+
+
+async def get_card(request: web.Request) -> web.Response:
+    """The picture with the joke under it, while the picture is at hand."""
+    mine = parts(request)
+    answer = await mine.service.find(request.match_info["id"])
+    picture = mine.posted.get(answer.public_id)
+    if picture is None:
+        raise BokeRefused("card_gone")
+    png = await mine.service.card(picture, answer.text)
+    headers = {
+        "Cache-Control": "private, max-age=3600",
+        "Content-Disposition": f'inline; filename="boke-{answer.public_id[:8]}.png"',
+    }
+    return web.Response(body=png, content_type="image/png", headers=headers)
+
+
+async def get_stats(request: web.Request) -> web.Response:
+    """How much the bot was used, and what answers."""
+    mine = parts(request)
+    used = await mine.service.stored(answers.answer_stats, mine.database)
+    try:
+        facts = await mine.inference.facts()
+    except NoWorker as error:
+        raise BokeRefused("down", retry_after=10, cause=str(error)) from None
+    return reply(
+        {
+            "answers": used.answers,
+            "votes": {"up": used.up, "down": used.down},
+            "model": facts.model,
+            "encoder": facts.encoder,
+            "recipe": facts.recipe,
+            "vocabulary": facts.vocabulary,
+            "corpus": {"pictures": 0, "jokes": 0},
+        }
+    )
+
+
+async def get_runs(request: web.Request) -> web.Response:
+    """Training runs with their curves, newest first."""
+    mine = parts(request)
+    asked = request.query.get("limit", str(MAX_RUNS))
+    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:6]) <= MAX_RUNS):
+        raise bad("limit")
+    return reply({"runs": await mine.service.stored(list_runs, mine.database, int(asked))})
+
+
+async def post_reload(request: web.Request) -> web.Response:
+    """Load the model that the configuration points to, beside the one that answers, then swap."""
+    mine = parts(request)
+    require_admin(request)
+    try:
+        digest = await mine.inference.reload(model_place(mine.config))
+    except ModelRejected as error:
+        log.error("%s", error)
+        raise BokeRefused("model_rejected", cause=str(error)) from None
+    return reply({"model": digest})
+
+
+async def get_openapi(request: web.Request) -> web.Response:
+    """This API's description."""
+    return reply(json.loads(OPENAPI.read_bytes()))
+
+
+async def get_health(request: web.Request) -> web.Response:
+    """200 only while a worker answers."""
+    if not await parts(request).inference.probe():
+        raise BokeRefused("down", retry_after=10, cause="no worker answers")
+    return reply({"status": "ok"})
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    """For Prometheus."""
+    mine = parts(request)
+    if not mine.config.web.metrics:
+        raise BokeRefused("not_found")
+    return web.Response(body=mine.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def require_admin(request: web.Request) -> None:
+    """Let only the owner of BOKE_ADMIN_TOKEN pass. Raises BokeRefused (token_unset, token_needed)."""
+    secret = parts(request).config.secrets.admin_token
+    if secret is None:
+        raise BokeRefused("token_unset")
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+    wanted = secret.get_secret_value().encode()
+    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), wanted):
+        raise BokeRefused("token_needed")
+
+
+def _limit(mine: Parts, limit: Limit) -> None:
+    wait = mine.limits.take(limit)
+    if wait:
+        raise BokeRefused("slow_down", retry_after=wait, seconds=wait)
+
+
+async def _place(request: web.Request, mine: Parts) -> Place:
+    """A visitor's page is a channel of its own: nothing is told twice there."""
+    person = mine.callers.person(request)
+    try:
+        channel = await mine.service.stored(mine.database.hash_user, "web-channel", person)
+    except DatabaseError as error:  # an answer matters more than that it be new
+        log.error("a visitor's channel cannot be told: %s", error)
+        channel = "web"
+    return Place("web", channel, person)

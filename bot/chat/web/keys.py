@@ -1,0 +1,42 @@
+"""What handlers find in the application: the bot's parts, and the web front end's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from bot.chat.web.callers import Callers
+from bot.chat.web.metrics import Metrics
+from bot.chat.web.posted import PostedPictures
+from bot.fetch import Fetcher
+from bot.limits import RateLimits
+
+if TYPE_CHECKING:
+    from bot.boke import BokeService
+    from bot.inference import Inference
+    from store.config import Config
+    from store.database import Database
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a handler needs."""
+
+    config: Config
+    service: BokeService
+    inference: Inference
+    database: Database
+    callers: Callers
+    fetcher: Fetcher
+    metrics: Metrics
+    limits: RateLimits = field(default_factory=RateLimits)
+    posted: PostedPictures = field(default_factory=PostedPictures)
+
+
+PARTS = web.AppKey("parts", Parts)
+
+
+def parts(request: web.Request) -> Parts:
+    return request.app[PARTS]

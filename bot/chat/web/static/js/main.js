@@ -1,0 +1,8 @@
+// Puts the page together.
+
+import "./theme.js";
+import { Channel } from "./channel.js";
+import { listen } from "./inputs.js";
+
+const channel = new Channel(document.getElementById("posts"));
+listen((files) => channel.post(files));

@@ -1,0 +1,97 @@
+"""The page's own words in Japanese and English; what it shares with the chats is in `bot.messages`."""
+
+from __future__ import annotations
+
+from bot.messages import Language
+
+_TEXTS: dict[str, tuple[str, str]] = {
+    # name: (Japanese, English)
+    "title": ("bokebot：写真を渡すとボケます", "bokebot: hand it a picture, get a joke"),
+    "description": (
+        "写真を一枚渡すと、ひとことボケて返すボットです。",
+        "A bot that answers a picture with a one-line Japanese joke.",
+    ),
+    "skip": ("本文へ移動", "Skip to content"),
+    "noscript": ("このページにはJavaScriptが必要です。", "This page needs JavaScript."),
+    "other_language": ("English", "日本語"),
+    "dark": ("ダークモード", "Dark mode"),
+    "home": ("はじめに戻る", "Back to the start"),
+    # empty channel
+    "headline": ("写真を渡すと、ひとことボケます。", "Hand me a picture and I’ll crack a joke."),
+    "how": (
+        "ここにドロップするか、貼り付けるか、選んでください。",
+        "Drop it here, paste it, or pick one. The jokes are in Japanese.",
+    ),
+    "how_by_touch": (
+        "アルバムから選ぶか、いま撮ってください。",
+        "Pick one from your album, or take one now. The jokes are in Japanese.",
+    ),
+    "demo_joke": ("本日の営業は終了しました。", "本日の営業は終了しました。"),
+    "demo_alt": (
+        "見本：丸くなって眠る猫の絵に「本日の営業は終了しました。」というボケ",
+        "Example: a drawing of a sleeping cat with the joke “We are closed for today.” in Japanese",
+    ),
+    "privacy": (
+        "写真は保存しません。カードを作れるように、1時間だけ覚えています。",
+        "Pictures are never stored. I remember yours for an hour, so that you can make a card.",
+    ),
+    # posting
+    "choose": ("写真を選ぶ", "Choose a picture"),
+    "camera": ("カメラで撮る", "Take a photo"),
+    "next": ("次の写真もどうぞ", "Got another one?"),
+    "next_how": ("ドロップでも貼り付けでも", "Drop or paste works, too"),
+    "drop": ("ここで放してください", "Let go here"),
+    "channel": ("やりとり", "Conversation"),
+    "you": ("あなた", "You"),
+    "bot": ("bokebot", "bokebot"),
+    "post_heading": ("{n}枚目の写真", "Picture {n}"),
+    "photo_alt": ("送った写真：{name}", "The picture you sent: {name}"),
+    "no_preview": (
+        "この形式はここに表示できませんが、ちゃんと見ています。",
+        "This browser can’t show the format, but I can see it.",
+    ),
+    # answering
+    "thinking": ("考え中です", "Thinking"),
+    "answered": ("ボケ：{text}", "The joke: {text}"),
+    "again": ("もう一回", "Another one"),
+    "up": ("おもしろい", "Funny"),
+    "down": ("いまいち", "Not funny"),
+    "voted_up": ("座布団一枚！", "Thank you!"),
+    "voted_down": ("精進します。", "I’ll do better."),
+    "vote_taken_back": ("票を取り消しました。", "Vote taken back."),
+    "retry": ("もう一度送る", "Try again"),
+    "error": ("エラー：{text}", "Error: {text}"),
+    "offline": (
+        "サーバーに届きませんでした。つながりを確かめて、もう一度どうぞ。",
+        "I couldn’t reach the server. Please check the connection and try again.",
+    ),
+    # card
+    "card": ("カード", "Card"),
+    "card_title": ("写真とボケを一枚に", "Picture and joke in one"),
+    "card_alt": ("カード：写真の下に「{text}」", "Card: the picture with “{text}” under it"),
+    "card_drawing": ("カードを描いています", "Drawing the card"),
+    "save": ("保存", "Save"),
+    "share": ("共有", "Share"),
+    "close": ("閉じる", "Close"),
+}
+
+# What the scripts say themselves; the rest is in the templates.
+FOR_SCRIPTS = (
+    "post_heading",
+    "photo_alt",
+    "thinking",
+    "answered",
+    "voted_up",
+    "voted_down",
+    "vote_taken_back",
+    "error",
+    "offline",
+    "card_alt",
+    "card_drawing",
+)
+
+
+def texts(language: Language) -> dict[str, str]:
+    """All words of the page in one language."""
+    column = 1 if language == "en" else 0
+    return {name: both[column] for name, both in _TEXTS.items()}
