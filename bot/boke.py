@@ -62,6 +62,7 @@ class Place:
     guild_id: str | None = None
     message_id: str | None = None
     position: int = 0  # which picture of the message
+    parent_id: str | None = None  # the channel around a thread, whose rules hold in it
 
 
 @dataclass(frozen=True)
@@ -198,6 +199,10 @@ class BokeService:
         """A button's vote: pressed again, it is taken back. Raises BokeRefused (unknown_answer), DatabaseError."""
         return await self._vote(answer_id, place, lambda before: 0 if before == value else value)
 
+    async def unvote(self, answer_id: str, place: Place, value: int) -> VoteCounts:
+        """Take one vote back, unless it was changed since. Raises BokeRefused (unknown_answer), DatabaseError."""
+        return await self._vote(answer_id, place, lambda before: 0 if before == value else before)
+
     async def _vote(self, answer_id: str, place: Place, choose: Callable[[int], int]) -> VoteCounts:
         def work() -> VoteCounts:
             user = self._user(place)
@@ -223,6 +228,10 @@ class BokeService:
         """Keep away from a person's posts, or come back. Raises DatabaseError."""
         change = settings.opt_out if out else settings.opt_in
         await self.stored(lambda: change(self.database, place.platform, self._user(place)))
+
+    async def is_poster(self, answer: StoredAnswer, place: Place) -> bool:
+        """Whether it was this person's picture. Raises DatabaseError."""
+        return answer.user == await self.stored(lambda: self._user(place))
 
     async def opted_out(self, place: Place) -> bool:
         """Whether a person wants to be left alone; yes, where the database cannot say."""
@@ -315,6 +324,10 @@ class BokeService:
         chosen: Candidate,
         elapsed: float,
     ) -> str:
+        user = self._user(place) if place.user_id else None
+        if user is None and ask.again_of:  # another joke about the same picture is the same person's
+            before = answers.get_answer(self.database, ask.again_of)
+            user = before.user if before else None
         kept = answers.add_answer(
             self.database,
             NewAnswer(
@@ -323,7 +336,7 @@ class BokeService:
                 channel_id=place.channel_id,
                 message_id=place.message_id,
                 position=place.position,
-                user=self._user(place) if place.user_id else None,
+                user=user,
                 picture_key=answered.picture_key,
                 picture_url=ask.picture_url,
                 text=chosen.text,

@@ -87,13 +87,13 @@ class Conversation:
 
     async def rules(self, place: Place) -> ChannelRules:
         """The rules of a channel; those of the configuration where the database cannot say."""
-        chat = self.config.chat
+        chat, channel = self.config.chat, place.parent_id or place.channel_id
         try:
-            chosen = await self.service.stored(settings.get_channel, self.database, place.platform, place.channel_id)
+            chosen = await self.service.stored(settings.get_channel, self.database, place.platform, channel)
         except DatabaseError as error:
             log.error("channel settings cannot be read: %s", error)
-            chosen = settings.ChannelChoice(platform=place.platform, channel_id=place.channel_id)
-        enabled = "*" in chat.enabled_channels or place.channel_id in chat.enabled_channels
+            chosen = settings.ChannelChoice(platform=place.platform, channel_id=channel)
+        enabled = not {"*", channel, place.channel_id}.isdisjoint(chat.enabled_channels)
         quiet_from, _, quiet_to = chat.quiet_hours.partition("-")
         return ChannelRules(
             enabled if chosen.enabled is None else chosen.enabled,
@@ -109,7 +109,8 @@ class Conversation:
     async def change_rules(self, place: Place, **choices: Any) -> ChannelRules:
         """Set a channel's choices (fields of store.settings.ChannelChoice). Raises DatabaseError."""
         choices.setdefault("guild_id", place.guild_id)
-        await self.service.stored(settings.set_channel, self.database, place.platform, place.channel_id, **choices)
+        channel = place.parent_id or place.channel_id
+        await self.service.stored(settings.set_channel, self.database, place.platform, channel, **choices)
         return await self.rules(place)
 
     async def wants(self, post: Post) -> bool:
@@ -185,6 +186,21 @@ class Conversation:
             await self.service.stored(answers.attach_reply, self.database, answer.id, reply_id)
         except (DatabaseError, UnknownAnswer) as error:
             log.error("a reply's message could not be noted: %s", error)
+
+    async def may_ask_again(self, answer: StoredAnswer, place: Place) -> bool:
+        """May this person have another joke about the picture of an answer? Raises DatabaseError."""
+        return self.config.chat.again_by == "anyone" or await self.service.is_poster(answer, place)
+
+    async def reacted(self, place: Place, reply_id: str, value: int, *, taken_back: bool = False) -> None:
+        """A reaction to one of the bot's messages is a vote, 1 or -1, of `place.user_id`."""
+        answer = await self.answer_in(place, reply_id)
+        if answer is None:
+            return
+        change = self.service.unvote if taken_back else self.service.vote
+        try:
+            await change(answer.public_id, place, value)
+        except (BokeRefused, DatabaseError) as error:
+            log.error("a reaction could not be counted: %s", error)
 
     async def answer_in(self, place: Place, reply_id: str) -> StoredAnswer | None:
         """The answer that one of the bot's messages carries; None where there is none, or the database cannot say."""
