@@ -46,6 +46,10 @@ class NotAllowed(PageFailed):
     """One address may not be fetched: robots.txt, or a host that pictures may not come from."""
 
 
+class HostClosed(PageFailed):
+    """Nothing more is asked of a host of pictures in this run; another night."""
+
+
 class NightOver(CrawlError):
     """The budget of requests is spent, or the hours for crawling are over: an orderly end, never seen outside."""
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 import aiohttp
 from multidict import CIMultiDict
@@ -21,7 +22,7 @@ from yarl import URL
 
 from store.config import Config
 from training.crawl.clock import Clock, within_hours
-from training.crawl.errors import CrawlRefused, NightOver, NotAllowed, PageFailed, SiteTooBusy
+from training.crawl.errors import CrawlRefused, HostClosed, NightOver, NotAllowed, PageFailed, SiteTooBusy
 from training.crawl.hosts import CheckedResolver, Hosts
 from training.crawl.robots import MAX_BYTES, Robots, read_robots
 
@@ -68,7 +69,8 @@ class _Host:
 
     delay_s: float
     ready: float = 0.0  # the clock's monotonic time of the next request
-    too_fast: int = 0  # in a row
+    too_fast: int = 0  # answers of that kind in a row
+    silent: int = 0  # addresses in a row that could not be had
     robots: Robots | None = None
     closed: str | None = None  # why nothing more is asked of it in this run
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -101,7 +103,6 @@ class Fetcher:
         self._rng = rng or random.Random()
         self._rule = Hosts(self._settings.base_url, self._settings.picture_hosts)
         self._hosts: dict[str, _Host] = {}
-        self._silent = 0
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -167,11 +168,11 @@ class Fetcher:
                 stumbles += 1
                 await self._stumble(host, url, stumbles, reason or f"answered {status}")
                 continue
-            host.too_fast = self._silent = 0
+            host.too_fast = host.silent = 0
             if status in (200, 304, 404):
                 return fetched
             if status in (401, 403, 451):
-                self._refuse(host, url, status)
+                self._refuse(host, url, f"{url} answered {status}: the site does not want this to be fetched")
             raise PageFailed(f"{url} answered {status}")
 
     def _check_host(self, url: URL, page: bool) -> None:
@@ -185,9 +186,8 @@ class Fetcher:
         host = self._hosts.setdefault(url.authority, _Host(self._settings.delay_s))
         if host.robots is None and host.closed is None:
             host.robots = await self._robots(host, url)
-        if host.closed is not None:
-            raise NotAllowed(host.closed)
-        assert host.robots is not None
+        if host.closed is not None or host.robots is None:
+            raise HostClosed(host.closed or f"no robots.txt of {url.host}")
         if not host.robots.allows(str(url)):
             raise NotAllowed(f"robots.txt of {url.host} closes {url.path}")
         return host
@@ -197,7 +197,9 @@ class Fetcher:
         stumbles = redirects = 0
         while True:
             if not (self._rule.is_site(address) or self._rule.may_hold_pictures(address)):
-                return self._open(host)  # sent on to where we may not go: as if there were none
+                return read_robots(
+                    "", self._settings.user_agent
+                )  # sent on to where we may not go: as if there were none
             reason = ""
             try:
                 status, answered, body = await self._request(host, address, {}, MAX_BYTES, cut=True)
@@ -213,9 +215,9 @@ class Fetcher:
                 redirects += 1
                 address = _target(address, answered["Location"])
             elif status in (401, 403) and not self._only_missing(url, status, body):
-                return self._close(host, url, f"{address} answers {status}: the site does not want to be crawled")
+                self._refuse(host, url, f"{address} answers {status}: the site does not want to be crawled")
             elif status >= 500:
-                return self._close(host, url, f"{address} answers {status}: without it nothing may be crawled")
+                self._refuse(host, url, f"{address} answers {status}: without it nothing may be crawled")
             else:
                 host.too_fast = 0
                 text = body.decode("utf-8-sig", errors="replace") if status == 200 else ""
@@ -224,18 +226,24 @@ class Fetcher:
                 host.ready = max(host.ready, self._clock.monotonic() + self._pace(host.delay_s))
                 return robots
 
-    def _open(self, host: _Host) -> Robots:
-        return read_robots("", self._settings.user_agent)
-
-    def _close(self, host: _Host, url: URL, reason: str) -> None:
+    def _refuse(self, host: _Host, url: URL, reason: str) -> NoReturn:
         if self._rule.is_site(url):
             raise CrawlRefused(reason)
         host.closed = reason
+        raise HostClosed(reason)
 
-    def _refuse(self, host: _Host, url: URL, status: int) -> None:
-        reason = f"{url} answered {status}: the site does not want this to be fetched"
-        self._close(host, url, reason)
-        raise NotAllowed(reason)
+    def _give_up(self, host: _Host, url: URL, reason: str) -> NoReturn:
+        if self._rule.is_site(url):
+            raise SiteTooBusy(f"{reason}; the crawl ends for this night")
+        host.closed = reason
+        raise HostClosed(reason)
+
+    def _check_night(self) -> None:
+        if self.requests >= self._settings.max_requests:
+            raise NightOver("budget")
+        zone = self._config.retrain.timezone
+        if self._scheduled and not within_hours(self._clock.now(), self._settings.hours, zone):
+            raise NightOver("hours")
 
     def _only_missing(self, url: URL, status: int, body: bytes) -> bool:
         """A bucket of pictures that nobody may list answers 403 where a file is not there."""
@@ -247,14 +255,11 @@ class Fetcher:
         """One request, when it is this host's turn. `cut`: what is over the limit is left away."""
         assert self._session is not None
         async with host.turn:
+            self._check_night()
             wait = host.ready - self._clock.monotonic()
             if wait > 0:
                 await self._clock.sleep(wait)
-            if self.requests >= self._settings.max_requests:
-                raise NightOver("budget")
-            zone = self._config.retrain.timezone
-            if self._scheduled and not within_hours(self._clock.now(), self._settings.hours, zone):
-                raise NightOver("hours")
+                self._check_night()
             self.requests += 1
             try:
                 async with self._session.get(url, headers=headers, allow_redirects=False) as response:
@@ -283,11 +288,11 @@ class Fetcher:
         self.waits += 1
         host.too_fast += 1
         if host.too_fast > self._settings.max_backoffs:
-            raise SiteTooBusy(f"{url.host} said too fast {host.too_fast} times in a row; the crawl ends for this night")
+            self._give_up(host, url, f"{url.host} said too fast {host.too_fast} times in a row")
         own = self._pace(self._settings.backoff_s * 2 ** (host.too_fast - 1))
         wait = own if asked_s is None else max(asked_s, 0.0)
         if wait > MAX_WAIT_S:
-            raise SiteTooBusy(f"{url.host} asks to wait for {wait / 60:.0f} minutes; the crawl ends for this night")
+            self._give_up(host, url, f"{url.host} asks to wait for {wait / 60:.0f} minutes")
         host.delay_s *= SLOWER
         log.warning("%s says too fast; waiting %.0f s", url.host, wait)
         host.ready = max(host.ready, self._clock.monotonic() + wait)
@@ -295,9 +300,9 @@ class Fetcher:
     async def _stumble(self, host: _Host, url: URL, times: int, reason: str) -> None:
         """No answer, or a server's error: once more after a while, then another night."""
         if times > STUMBLES:
-            self._silent += 1
-            if self._silent >= SILENT or url.path == "/robots.txt":
-                raise SiteTooBusy(f"{url.host} does not answer ({reason}); the crawl ends for this night")
+            host.silent += 1
+            if host.silent >= SILENT or url.path == "/robots.txt":
+                self._give_up(host, url, f"{url.host} does not answer ({reason})")
             raise PageFailed(f"{url}: {reason}")
         wait = min(self._settings.backoff_s, STUMBLE_S * 2 ** (times - 1))
         log.info("%s: %s; once more in %.0f s", url, reason, wait)
@@ -329,7 +334,8 @@ def _retry_after(answered: CIMultiDict[str], now: datetime) -> float | None:
     if not value:
         return None
     try:
-        return float(value)
+        seconds = float(value)
+        return None if math.isnan(seconds) else seconds
     except ValueError:
         pass
     try:

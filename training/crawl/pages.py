@@ -8,7 +8,17 @@ from training.crawl import generation1, generation2, generation3, reading
 from training.crawl.errors import UnknownLayout
 from training.crawl.parsed import Page, PageKind, ParsedBoke, ParsedOdai
 
-__all__ = ["NOT_FOUND", "TOO_FAST", "Page", "PageKind", "ParsedBoke", "ParsedOdai", "names_nothing", "parse_page"]
+__all__ = [
+    "NOT_FOUND",
+    "TOO_FAST",
+    "Page",
+    "PageKind",
+    "ParsedBoke",
+    "ParsedOdai",
+    "is_too_fast",
+    "names_nothing",
+    "parse_page",
+]
 
 NOT_FOUND = "ページが見つかりません"
 TOO_FAST = "エラーが発生しました。"
@@ -40,6 +50,14 @@ def parse_page(url: str, html: str) -> Page:
     if page.kind != "list" or not _names_nothing(document):
         raise UnknownLayout(f"{url} looks like layout {page.generation}, but holds neither picture nor joke")
     return page
+
+
+def is_too_fast(url: str, html: str) -> bool:
+    """Does this page say, in words, that requests come too fast?"""
+    try:
+        return TOO_FAST in html and parse_page(url, html).kind == "too_fast"
+    except UnknownLayout:
+        return False
 
 
 def names_nothing(html: str) -> bool:

@@ -1,0 +1,1 @@
+"""Parts of the local copy of the joke site."""
