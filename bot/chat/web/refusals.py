@@ -43,8 +43,9 @@ STATUS = {
     "lost": 503,
     "speechless": 503,
 }
+GONE = 499  # nobody is left to read it; metrics count it
 RETRY_S = 5  # where a refusal does not say when to come back
-_OF_HTTP = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_OF_HTTP = {403: "not_found", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 def reply(content: Any, status: int = 200) -> web.Response:
@@ -73,8 +74,9 @@ async def refusals(request: web.Request, handler: Handler) -> web.StreamResponse
         if "Allow" in answer.headers:
             response.headers["Allow"] = answer.headers["Allow"]
         return response
-    except ConnectionError:  # the caller went away; nobody is left to be told
-        raise
+    except ConnectionError:
+        log.info("%s %s: the caller went away", request.method, request.path)
+        return web.Response(status=GONE)
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         return refusal(request, BokeRefused("bug"))

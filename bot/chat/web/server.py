@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -56,6 +57,11 @@ class WebFrontEnd:
         )
         self.url = ""
         self._runner: web.AppRunner | None = None
+        self._guests: list[web.RouteDef] = []
+
+    def add_routes(self, routes: Iterable[web.RouteDef]) -> None:
+        """Serve another front end's routes too; before `start`."""
+        self._guests += routes
 
     async def start(self) -> None:
         """Listen, and say where on standard output. Raises OSError in one line that says what to do."""
@@ -88,6 +94,7 @@ class WebFrontEnd:
         app.on_response_prepare.append(add_headers)
         api.add_routes(app.router)
         pages.set_up(app)
+        app.router.add_routes(self._guests)
         return app
 
     @web.middleware
