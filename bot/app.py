@@ -13,6 +13,7 @@ from bot.inference import EngineSettings, Inference
 from bot.worker import ModelPlace
 from store.config import Config
 from store.database import Database, open_database
+from store.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class App:
         self.inference = Inference(engine_settings(config), model_place(config), ModelPlace(backend=_backend(config)))
         self.service = BokeService(config, self.inference, self.database)
         self.front_ends: list[FrontEnd] = front_ends(self)
+        self.leaving = False  # from then on front ends leave what arrives to whoever comes next
         self._started: list[FrontEnd] = []
 
     async def start(self) -> None:
@@ -53,6 +55,7 @@ class App:
 
     async def stop(self) -> None:
         """Take nothing new, finish what is under way, close."""
+        self.leaving = True
         stopping = asyncio.create_task(self.inference.stop())
         await stopping
         for front_end in reversed(self._started):
@@ -93,7 +96,17 @@ def front_ends(app: App) -> list[FrontEnd]:
     if config.web.enabled:
         from bot.chat.web.server import WebFrontEnd
 
-        found.append(WebFrontEnd(app))
+        page = WebFrontEnd(app)
+        found.append(page)
+    if config.slack.enabled and config.secrets.slack_bot_token is not None:
+        from bot.chat.slack import SlackFrontEnd
+
+        slack = SlackFrontEnd(app)
+        if slack.routes:
+            if not config.web.enabled:
+                raise ConfigError("slack.mode = http needs web.enabled = true: Slack calls the page's server")
+            page.add_routes(slack.routes)
+        found.append(slack)
     return found
 
 

@@ -158,7 +158,7 @@ class BokeService:
             raise BokeRefused("unknown_mode", modes="・".join(MODES))
         self._check_size(picture)
         if ask.limited:
-            self._check_limits(place, ask.asked_by or place.user_id)
+            self.check_limits(place, ask.asked_by)
         answered = await self._infer(picture, mode, ask.seed)
         told = await self._told(place, answered.picture_key) if ask.seed is None else frozenset()
         candidates = self._allowed(answered)
@@ -241,6 +241,19 @@ class BokeService:
             log.error("opt-outs cannot be read: %s", error)
             return True
 
+    def check_limits(self, place: Place, asked_by: str = "") -> None:
+        """Count one request against the chat's limits. Raises BokeRefused (slow_down)."""
+        chat = self.config.chat
+        if chat.cooldown_s == 0:
+            return
+        wait = self.limits.take(
+            Limit("user", f"{place.platform}:{asked_by or place.user_id}", chat.user_per_minute),
+            Limit("channel", f"{place.platform}:{place.channel_id}", chat.channel_per_minute),
+            Limit("all", "", chat.global_per_minute),
+        )
+        if wait:
+            raise BokeRefused("slow_down", retry_after=wait, seconds=wait)
+
     def close(self) -> None:
         """Let running database work end."""
         self._threads.shutdown(wait=True)
@@ -253,18 +266,6 @@ class BokeService:
             raise BokeRefused("no_picture")
         if len(picture) > self.config.pictures.max_bytes:
             raise BokeRefused("too_large", limit=megabytes(self.config.pictures.max_bytes))
-
-    def _check_limits(self, place: Place, user_id: str) -> None:
-        chat = self.config.chat
-        if chat.cooldown_s == 0:
-            return
-        wait = self.limits.take(
-            Limit("user", f"{place.platform}:{user_id}", chat.user_per_minute),
-            Limit("channel", f"{place.platform}:{place.channel_id}", chat.channel_per_minute),
-            Limit("all", "", chat.global_per_minute),
-        )
-        if wait:
-            raise BokeRefused("slow_down", retry_after=wait, seconds=wait)
 
     async def _infer(self, picture: bytes, mode: str, seed: int | None) -> Answered:
         job = Job(picture, OFFERED, mode, seed, self.config.pictures.max_pixels)

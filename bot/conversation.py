@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from datetime import time as clock
@@ -142,7 +142,7 @@ class Conversation:
             log.error("an event could not be claimed: %s", error)
             return True
 
-    async def reply(self, post: Post, ask: Ask = Ask()) -> AsyncIterator[Said]:
+    async def reply(self, post: Post, ask: Ask = Ask()) -> AsyncGenerator[Said, None]:
         """Answer each picture of a post, up to `chat.max_pictures_per_message`, in order.
 
         Call `wants` and `claim` first. Refusals nobody asked for and nobody can act on are not said.

@@ -109,7 +109,8 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ja": "すみません、こちらの不具合です。もう一度どうぞ。",
         "en": "Sorry, something broke on my side. Please try again.",
     },
-} | CHAT_TEXTS
+    **CHAT_TEXTS,
+}
 
 
 def say(key: str, language: Language = "ja", **values: object) -> str:
