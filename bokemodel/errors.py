@@ -47,6 +47,10 @@ class NoGraph(EncoderError):
     """The network cannot be translated to ONNX, or ONNX Runtime is not there; Chainer runs it all the same."""
 
 
+class DownloadFailed(EncoderError):
+    """The weights could not be fetched: no network, no room, or not the file that was published."""
+
+
 class BundleError(BokeModelError):
     """Base of what can be wrong with a trained model on disk."""
 

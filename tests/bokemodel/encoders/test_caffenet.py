@@ -191,8 +191,8 @@ def test_unreadable_files(small: Written, tmp_path: Path) -> None:
     (tmp_path / "text.caffemodel").write_text('name: "CaffeNet"\nlayers { name: "conv1" }\n')
     with pytest.raises(WeightsUnreadable, match=r"no \.caffemodel"):
         CaffeNet(tmp_path / "text.caffemodel")
+    write_caffemodel(small.path, small.layers)
     with pytest.raises(WeightsUnreadable, match="no blob 'fc9'"):
-        write_caffemodel(small.path, small.layers)
         CaffeNet(small.path, blob="fc9")
     with pytest.raises(WeightsMissing, match=r"python -m bokemodel\.download caffenet"):
         CaffeNet(tmp_path / "none.caffemodel")
