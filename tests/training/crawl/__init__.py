@@ -1,0 +1,1 @@
+"""Tests of the crawl, against a local copy of the site."""
