@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from bot.filter import WordFilter, harmless
+from bot.filter import harmless
 from bot.inference import Inference, NoWorker, QueueFull, WorkerLost
 from bot.limits import Limit, RateLimits
 from bot.messages import Language, say
@@ -24,6 +24,7 @@ from store.config import Config
 from store.database import Database
 from store.errors import DatabaseError, UnknownAnswer
 from store.votes import VoteCounts
+from store.words import WordFilter
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
