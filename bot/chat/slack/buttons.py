@@ -98,22 +98,27 @@ class Buttons:
         value = REACTIONS.get(_name(event.get("reaction")))
         item = event.get("item") or {}
         user = str(event.get("user") or "")
-        if not value or item.get("type") != "message" or user == self.posts.me.user_id:
+        if not value or item.get("type") != "message" or event.get("item_user") != self.posts.me.user_id:
             return
-        place = self.posts.place(str(item["channel"]), user)
-        answer = await self.conversation.answer_in(place, str(item["ts"]))
-        if answer is None:
+        if user == self.posts.me.user_id:
             return
-        message = await self._message(place.channel_id, str(item["ts"]))
-        if event["type"] == "reaction_removed":
-            value = _vote_of(message or {}, user)
+        place, ts = self.posts.place(str(item["channel"]), user), str(item["ts"])
+        message = await self._message(place.channel_id, ts) or {}
+        handle = Handle.of_message(message)
+        if handle is None and not message:  # Slack does not tell, but the database may know
+            kept = await self.conversation.answer_in(place, ts)
+            handle = Handle(kept.public_id) if kept else None
+        if handle is None or not handle.answer_id:
+            return
         try:
-            await self.service.vote(answer.public_id, place, value)
+            if event["type"] == "reaction_removed":
+                value = _vote_of(message, user)
+            await self.service.vote(handle.answer_id, place, value)
+            answer = await self.service.find(handle.answer_id)
         except BokeRefused:
             return
-        handle = Handle.of_message(message or {})
-        if message is not None and handle is not None:
-            await self._show_counts(place, str(item["ts"]), handle, answer, {"message": message})
+        if message:
+            await self._show_counts(place, ts, handle, answer, {"message": message})
 
     def _read(self, body: dict[str, Any], action: dict[str, Any], respond: AsyncRespond) -> tuple[Handle, Place, Asker]:
         """Of a button: its state, who pressed it and where, and how to answer them."""

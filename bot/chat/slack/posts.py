@@ -11,6 +11,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.boke import MODES, Ask, Place
 from bot.chat.slack.answering import Answering, lost
+from bot.chat.slack.blocks import Handle
 from bot.chat.slack.client import NOT_HERE, UNREACHABLE, reason
 from bot.chat.slack.pictures import Pictures
 from bot.chat.slack.speaker import NotHere, Speaker, Spot
@@ -194,9 +195,9 @@ class Posts:
         if not ts:
             return
         if before.get("user") == self.me.user_id:  # one of the bot's own: it is to be seen no more
-            answer = await self.conversation.answer_in(self.place(channel), ts)
-            if answer is not None:
-                await self.conversation.take_back(answer.public_id)
+            handle = Handle.of_message(before)
+            if handle is not None and handle.answer_id:
+                await self.conversation.take_back(handle.answer_id)
             return
         await self.answers.forget_post(self.place(channel, ts=ts), thread=bool(before.get("reply_count")))
 
