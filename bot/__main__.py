@@ -19,7 +19,7 @@ def main(config: Path | None = None) -> None:
     try:
         settings = load_config(config)
         log.configure(settings.log.level, settings.log.format)
-        asyncio.run(run(settings))
+        asyncio.run(run(settings, config))
     except (StoreError, InferenceError, OSError) as error:
         # One line that says what to do; the cause is in the log where there is more to it.
         print(f"bot: {error}", file=sys.stderr)

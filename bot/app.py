@@ -8,8 +8,10 @@ import signal
 from pathlib import Path
 from typing import Protocol
 
+from bot.announcements import Announcements
 from bot.boke import BokeService
 from bot.inference import EngineSettings, Inference
+from bot.schedule import Schedule
 from bot.worker import ModelPlace
 from store.config import Config
 from store.database import Database, open_database
@@ -33,7 +35,8 @@ class FrontEnd(Protocol):
 class App:
     """The running bot. `front_ends` are started in order and stopped in reverse."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, config_file: Path | None = None) -> None:
+        """`config_file` is where the configuration came from, for child processes."""
         self.config = config
         self.database: Database = open_database(
             config.database.url,
@@ -42,6 +45,10 @@ class App:
         )
         self.inference = Inference(engine_settings(config), model_place(config), ModelPlace(backend=_backend(config)))
         self.service = BokeService(config, self.inference, self.database)
+        self.announcements = Announcements(config.chat.admin_channel)  # front ends register how to post there
+        self.schedule = Schedule(
+            config, self.database, self.inference, self.announcements, lambda: model_place(config), config_file
+        )
         self.front_ends: list[FrontEnd] = front_ends(self)
         self.leaving = False  # from then on front ends leave what arrives to whoever comes next
         self._started: list[FrontEnd] = []
@@ -52,12 +59,12 @@ class App:
         for front_end in self.front_ends:
             await front_end.start()
             self._started.append(front_end)
+        await self.schedule.start()
 
     async def stop(self) -> None:
         """Take nothing new, finish what is under way, close."""
         self.leaving = True
-        stopping = asyncio.create_task(self.inference.stop())
-        await stopping
+        await asyncio.gather(self.schedule.stop(), self.inference.stop())
         for front_end in reversed(self._started):
             try:
                 await asyncio.wait_for(front_end.stop(), FRONT_END_STOP_S)
@@ -67,13 +74,13 @@ class App:
         self.database.close()
 
 
-async def run(config: Config) -> None:
+async def run(config: Config, config_file: Path | None = None) -> None:
     """Run until SIGTERM or SIGINT."""
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    app = App(config)
+    app = App(config, config_file)
     try:
         starting = asyncio.create_task(app.start())
         leaving = asyncio.create_task(leave.wait())

@@ -1,0 +1,228 @@
+"""The nightly retrain as a child process of low priority, and what else the bot does by the clock.
+
+The bot answers pictures all the while. It finds a new model by `models/current` itself, whoever published it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from bot.announcements import Announcements, describe_run
+from bot.inference import Inference, ModelRejected
+from bot.worker import ModelPlace
+from store.answers import erase_older
+from store.config import SECRETS, Config
+from store.database import Database
+from store.errors import StoreError
+from store.events import prune_seen
+from store.runs import close_lost_runs, take_announcements
+
+log = logging.getLogger(__name__)
+
+MISFIRE_GRACE_S = 3600  # a bot that was asleep at the hour starts the run when it wakes, this much later at most
+STOP_S = 4.0  # until a child that was told to stop is killed
+OVER_LIMIT_S = 60.0  # the child keeps the time limit itself; this much later it is stopped from outside
+LINE_BYTES = 1 << 20
+
+
+class AlreadyRunning(Exception):
+    """This bot's run is still going on."""
+
+
+class Schedule:
+    """Everything the bot does by the clock."""
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        inference: Inference,
+        announcements: Announcements,
+        place: Callable[[], ModelPlace],
+        config_file: Path | None = None,
+    ) -> None:
+        """`place` says which model should be live now; `config_file` is handed to the child."""
+        self.config, self.database = config, database
+        self._inference, self._announcements, self._place = inference, announcements, place
+        self._config_file = config_file
+        self._scheduler = AsyncIOScheduler(timezone=config.retrain.timezone)
+        self._process: asyncio.subprocess.Process | None = None
+        self._starting = False
+        self._refused: ModelPlace | None = None  # a model that did not load is not tried again
+        self._runs: set[asyncio.Task[int]] = set()
+
+    async def start(self) -> None:
+        """Start the clock."""
+        once = {"coalesce": True, "max_instances": 1}
+        retrain = self.config.retrain
+        if retrain.enabled:
+            trigger = CronTrigger.from_crontab(retrain.cron, timezone=retrain.timezone)
+            grace = MISFIRE_GRACE_S
+            self._scheduler.add_job(self._nightly, trigger, id="retrain", misfire_grace_time=grace, **once)
+        watch_s = self.config.inference.reload_check_s
+        self._scheduler.add_job(
+            self.look_around, "interval", seconds=watch_s, id="look", misfire_grace_time=None, **once
+        )
+        self._scheduler.add_job(
+            self.clean,
+            "interval",
+            days=1,
+            id="clean",
+            misfire_grace_time=None,
+            next_run_time=datetime.now(self._scheduler.timezone) + timedelta(minutes=1),
+            **once,
+        )
+        self._scheduler.start()
+
+    async def stop(self) -> None:
+        """Stop the clock, and the run with it; what the run had done by then is continued by the next."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        if self._process is not None:
+            await self._end(self._process)
+        for run in self._runs:
+            run.cancel()
+        await asyncio.gather(*self._runs, return_exceptions=True)
+
+    @property
+    def running(self) -> bool:
+        """Is a run of this bot going on?"""
+        return self._starting or self._process is not None
+
+    @property
+    def next_run(self) -> datetime | None:
+        """When the clock starts the next run; None: never."""
+        job = self._scheduler.get_job("retrain")
+        return job.next_run_time if job else None
+
+    def begin(self, trigger: str = "page", *arguments: str) -> None:
+        """Start a run now, beside the schedule, and do not wait for its end. Raises AlreadyRunning."""
+        if self.running:
+            raise AlreadyRunning("a run is going on")
+        self._starting = True
+        task = asyncio.create_task(self.retrain(trigger, *arguments))
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
+
+    async def retrain(self, trigger: str, *arguments: str) -> int:
+        """Run `python -m training.retrain` as a child and wait for it; returns its exit code (negative: a signal)."""
+        self._starting = True
+        try:
+            command = [sys.executable, "-m", "training.retrain", "--trigger", trigger, *arguments]
+            if self._config_file is not None:
+                command += ["--config", str(self._config_file)]
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                start_new_session=True,
+                limit=LINE_BYTES,
+                env={name: value for name, value in os.environ.items() if name not in SECRETS.values()},
+            )
+            self._process = process
+        finally:
+            self._starting = False
+        log.info("retrain: started as process %s", process.pid)
+        try:
+            return await self._follow(process)
+        finally:
+            await self._end(process)
+            self._process = None
+
+    async def _follow(self, process: asyncio.subprocess.Process) -> int:
+        limit = self.config.retrain.time_limit_s
+        reading = asyncio.create_task(_log_lines(process))
+        try:
+            code = await asyncio.wait_for(process.wait(), limit + OVER_LIMIT_S if limit else None)
+        except TimeoutError:
+            log.error("retrain: over its time limit of %.0f s", limit)
+            await self._end(process)
+            code = await process.wait()
+        finally:
+            await asyncio.wait({reading}, timeout=STOP_S)
+            reading.cancel()
+        log.info("retrain: ended with %s", code)
+        with contextlib.suppress(StoreError):  # the next run finds it as well
+            message = "the run was killed" if code < 0 else f"the run ended with {code}"
+            await asyncio.to_thread(close_lost_runs, self.database, message, pid=process.pid)
+        await self.look_around()
+        return code
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Let a child and all that it started go: first asked, then killed."""
+        for number, patience in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
+            if process.returncode is not None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), patience)
+
+    async def _nightly(self) -> None:
+        if self.running:
+            log.warning("retrain: the run before is still going on")
+            return
+        try:
+            await self.retrain("schedule")
+        except OSError as error:
+            log.error("retrain: cannot be started: %s", error)
+
+    async def look_around(self) -> None:
+        """Take up a new model, and tell the owner of runs that ended."""
+        await self._take_up()
+        if not self._announcements.ready:
+            return
+        try:
+            for run in await asyncio.to_thread(take_announcements, self.database):
+                await self._announcements.announce(describe_run(run, self.config.chat.language))
+        except StoreError as error:
+            log.warning("runs that ended cannot be read: %s", error)
+
+    async def _take_up(self) -> None:
+        place = self._place()
+        if place.folder == self._inference.place.folder or place == self._refused:
+            return
+        try:
+            await self._inference.reload(place)
+            self._refused = None
+        except ModelRejected as error:
+            self._refused = place
+            log.error("%s", error)
+
+    async def clean(self) -> None:
+        """Erase what is older than it may be."""
+        began = time.monotonic()
+        try:
+            events = await asyncio.to_thread(prune_seen, self.database)
+            answers = await asyncio.to_thread(erase_older, self.database, self.config.privacy.retention_days)
+        except StoreError as error:
+            log.warning("old answers are not erased: %s", error)
+            return
+        if events or answers:
+            log.info("erased %d answers and %d events in %.1f s", answers, events, time.monotonic() - began)
+
+
+async def _log_lines(process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
+    while True:
+        try:
+            line = await process.stdout.readline()
+        except ValueError:  # a line without end
+            continue
+        if not line:
+            return
+        if text := line.decode(errors="replace").rstrip():
+            log.info("retrain: %s", text)

@@ -1,0 +1,258 @@
+"""Which model is live: `models/current`, a link that one rename moves; the older ones beside it, to go back to.
+
+    models/20240501-033512-3f2a9c1b   a bundle, named by the moment it was trained
+    models/current                    a link to one of them
+    models/withdrawn                  names that were rolled back; they are not gone back to
+
+`python -m training.publish --list` and `--rollback`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bokemodel.bundle import MANIFEST, Bundle, load_bundle, save_bundle
+from bokemodel.errors import BundleError
+from training.snapshots import write_whole
+
+CURRENT, WITHDRAWN = "current", "withdrawn"
+_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+_HALF = re.compile(r"\.(current\.|\d{8}-\d{6}-[0-9a-f]{8}\.)")  # what a process that was killed leaves
+
+
+class PublishError(Exception):
+    """Base of what keeps a model from becoming the live one; each message is one line."""
+
+
+class NothingToRollBackTo(PublishError):
+    """No older model is left in the folder."""
+
+
+class CannotPublish(PublishError):
+    """The models folder cannot be written, or is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A bundle in the models folder.
+
+    Attributes:
+        name: of its folder.
+        created, recipe, encoder: as its manifest says.
+        bits_per_char: on held-out pictures, when it was trained; None where that is not known.
+        live: is it the current one?
+        withdrawn: was it rolled back?
+    """
+
+    name: str
+    path: Path
+    created: str
+    recipe: str
+    encoder: str
+    bits_per_char: float | None
+    live: bool
+    withdrawn: bool
+
+
+def bundle_name(created: str, key: str) -> str:
+    """The folder of a bundle that was trained at a moment (ISO 8601, UTC) by the run of that key (hex)."""
+    digits = re.sub(r"\D", "", created)[:14]
+    return f"{digits[:8]}-{digits[8:]}-{key[:8]}"
+
+
+def current_folder(models: Path) -> Path | None:
+    """The live bundle's own folder, or None where none was published."""
+    current = models / CURRENT
+    return current.resolve() if current.exists() else None
+
+
+def publish(models: Path, bundle: Bundle, name: str, keep: int) -> Path:
+    """Write a bundle and make it the live one; at any moment readers find the old one or the new one.
+
+    Doing it again after a kill does what was left to do. The newest `keep` bundles stay.
+
+    Raises: CannotPublish; the old model then stays live.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name} is no name of a bundle")
+    place = models / name
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        _clear_halves(models)
+        if not _is_whole(place):
+            save_bundle(bundle, place)
+        _point_to(models, name)
+        _prune(models, keep)
+    except OSError as error:
+        raise CannotPublish(f"{models}: cannot publish: {error.strerror or error}; the old model stays") from None
+    return place
+
+
+def published(models: Path) -> list[Published]:
+    """All bundles of the folder, oldest first; what is no whole bundle is left out."""
+    live, withdrawn = current_folder(models), _withdrawn(models)
+    found = []
+    for path in sorted(models.glob("*")) if models.is_dir() else []:
+        facts = _manifest(path) if _NAME.fullmatch(path.name) else None
+        if facts is not None:
+            found.append(
+                Published(
+                    path.name,
+                    path,
+                    str(facts.get("created", "")),
+                    str(facts.get("recipe", "")),
+                    str(facts.get("encoder", "")),
+                    facts.get("metrics", {}).get("bits_per_char"),
+                    path.resolve() == live,
+                    path.name in withdrawn,
+                )
+            )
+    return found
+
+
+def rollback(models: Path) -> Published | None:
+    """Make the model before the current one live again; None: there was none before it, the starter serves.
+
+    What is rolled back stays on disk, but is not gone back to.
+
+    Raises: NothingToRollBackTo: nothing was published. CannotPublish.
+    """
+    known = published(models)
+    live = next((bundle for bundle in known if bundle.live), None)
+    if live is None:
+        raise NothingToRollBackTo(f"{models}: nothing is published here, so there is nothing to roll back")
+    older = [bundle for bundle in known if bundle.name < live.name and not bundle.withdrawn]
+    try:
+        _write_withdrawn(models, _withdrawn(models) | {live.name})
+        if not older:
+            (models / CURRENT).unlink()
+            return None
+        _point_to(models, older[-1].name)
+    except OSError as error:
+        raise CannotPublish(f"{models}: cannot roll back: {error.strerror or error}") from None
+    return next(bundle for bundle in published(models) if bundle.live)
+
+
+def _point_to(models: Path, name: str) -> None:
+    """Swap the link. Its target is relative: the folder can be moved or mounted elsewhere."""
+    current = models / CURRENT
+    if current.is_dir() and not current.is_symlink():
+        raise CannotPublish(f"{current} is a folder, not a link; rename it, and set model.path if it is a model")
+    half = models / f".{CURRENT}.{os.getpid()}"
+    half.unlink(missing_ok=True)
+    half.symlink_to(name, target_is_directory=True)
+    os.replace(half, current)
+    _sync(models)
+
+
+def _prune(models: Path, keep: int) -> None:
+    known = published(models)
+    newest = [bundle for bundle in known if not bundle.withdrawn][-keep:]
+    stay = {bundle.name for bundle in newest} | {bundle.name for bundle in known if bundle.live}
+    for bundle in known:
+        # What was rolled back goes when everything older is gone: its name tells that it was tried.
+        if bundle.name not in stay and not (bundle.withdrawn and bundle.name > min(stay)):
+            aside = models / f".{bundle.name}.gone"
+            os.replace(bundle.path, aside)  # a reader finds a whole bundle or none
+            shutil.rmtree(aside, ignore_errors=True)
+    names, left = _withdrawn(models), {bundle.name for bundle in published(models)}
+    if not names <= left:
+        _write_withdrawn(models, names & left)
+
+
+def _write_withdrawn(models: Path, names: set[str]) -> None:
+    write_whole(models / WITHDRAWN, "".join(f"{name}\n" for name in sorted(names)).encode())
+
+
+def _is_whole(place: Path) -> bool:
+    try:
+        load_bundle(place)
+    except (BundleError, OSError):
+        return False
+    return True
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    try:
+        facts = json.loads((path / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _withdrawn(models: Path) -> set[str]:
+    try:
+        return set((models / WITHDRAWN).read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        return set()
+
+
+def _clear_halves(models: Path) -> None:
+    for path in models.iterdir():
+        if _HALF.match(path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Bring a rename to the disk, where the system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def main(
+    go_back: Annotated[bool, typer.Option("--rollback", help="Make the model before the current one live.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Show the models that are there.")] = False,
+    models: Annotated[Path | None, typer.Option(metavar="DIR", help="The models folder.", show_default=False)] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="The configuration.", show_default=False)] = None,
+) -> None:
+    """See which models are there, and go back to the one before."""
+    from store.config import load_config
+    from store.errors import ConfigError
+
+    try:
+        folder = models if models is not None else load_config(config).models.dir
+        if go_back:
+            found = rollback(folder)
+            print(f"{found.name} is live" if found else "nothing older is there: the starter model is live")
+        if show or not go_back:
+            _print_list(folder)
+    except (PublishError, ConfigError) as error:
+        print(f"publish: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+
+
+def _print_list(folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "created", "recipe", "encoder", "bits per character", "")
+    for bundle in reversed(published(folder)):
+        bits = "-" if bundle.bits_per_char is None else f"{bundle.bits_per_char:.3f}"
+        state = "live" if bundle.live else "rolled back" if bundle.withdrawn else ""
+        table.add_row(bundle.name, bundle.created, bundle.recipe, bundle.encoder, bits, state)
+    if table.row_count:
+        Console().print(table)
+    else:
+        print(f"{folder}: nothing is published; the starter model is live")
+
+
+if __name__ == "__main__":
+    typer.run(main)
