@@ -9,11 +9,15 @@ from typing import Any
 
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
+from sqlalchemy import select
 
 from bot.app import App
 from bot.chat.discord import DiscordFrontEnd
+from bot.chat.discord.client import BokeClient
 from bot.inference import Inference
+from store.answers import StoredAnswer, get_answer
 from store.config import Config
+from store.tables import Answer
 from tests.bundles import LINES
 from tests.servers.discord_server import Channel, DiscordServer, Guild, Message, Upload, User
 
@@ -26,6 +30,25 @@ class Bot:
 
     app: App
     front_end: DiscordFrontEnd
+    server: DiscordServer
+
+    @property
+    def client(self) -> BokeClient:
+        """The present login."""
+        assert self.front_end.client is not None
+        return self.front_end.client
+
+    async def idle(self) -> None:
+        """Wait until the bot has read every event and is through with it: what it has not said by then it will not say."""
+        await self.server.sync()
+        await self.client.work.done()
+
+    def stored(self) -> list[StoredAnswer]:
+        """Every answer in the database that was not taken back, oldest first."""
+        with self.app.database.reader() as session:
+            ids = session.scalars(select(Answer.public_id).where(Answer.deleted.is_(None)).order_by(Answer.id))
+            found = [get_answer(self.app.database, public_id) for public_id in ids]
+        return [answer for answer in found if answer is not None]
 
 
 @dataclass
@@ -70,7 +93,7 @@ async def running(
         await front_end.start()
         await server.ready()
         await server.wait_for_request("PUT", "/commands$")
-        yield Bot(app, front_end)
+        yield Bot(app, front_end, server)
     finally:
         await front_end.stop()
         app.service.close()
