@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bokemodel.errors import BundleMissing, BundleTampered, BundleTooNew, BundleTruncated
+from bokemodel.errors import BundleError, BundleMissing, BundleTampered, BundleTooNew, BundleTruncated
 from bokemodel.packing import Normalizer
 from bokemodel.search import SearchSettings
 from bokemodel.tokenizer import Tokenizer
@@ -99,7 +99,16 @@ def load_bundle(folder: str | Path) -> Bundle:
         BundleMissing: no manifest there. BundleTruncated: a file is missing or cut short, or the manifest is.
         BundleTampered: a file is not the one the manifest names. BundleTooNew: written by a later version.
     """
-    folder = Path(folder)
+    while True:
+        place = Path(os.path.realpath(folder))  # a link may be moved to another bundle while this one is read
+        try:
+            return _load(place)
+        except BundleError:
+            if Path(os.path.realpath(folder)) == place:
+                raise
+
+
+def _load(folder: Path) -> Bundle:
     try:
         text = (folder / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
