@@ -2,7 +2,7 @@
 
 The vector is `fc7` after ReLU: 4096 numbers (Krizhevsky et al. 2012, in BVLC's CaffeNet, with pooling before
 normalisation). The links hold the memory-mapped arrays themselves. Without backpropagation, which is how `encode` runs,
-convolution, pooling and normalisation are those of `caffe_functions`; with it, Chainer's own, which are the reference.
+convolution, pooling and normalisation are those of `fast_functions`; with it, Chainer's own, which are the reference.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bokemodel.chainer_compat import F, L, chainer
-from bokemodel.encoders import caffe_functions as fast
+from bokemodel.encoders import fast_functions as fast
 from bokemodel.encoders.base import Features
 from bokemodel.encoders.caffe_arrays import Layer
 from bokemodel.encoders.caffe_params import window_of

@@ -1,4 +1,8 @@
-"""The encoder `efficientnet-lite0` in Chainer."""
+"""The encoder `efficientnet-lite0` in Chainer.
+
+Without backpropagation, which is how `encode` runs, the convolutions are those of `fast_functions`; with it, Chainer's
+own, which are the reference.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bokemodel.chainer_compat import F, L, chainer
+from bokemodel.encoders import fast_functions as fast
 from bokemodel.encoders.base import Features
 from bokemodel.encoders.efficientnet_weights import (
     Conv,
@@ -19,6 +24,8 @@ from bokemodel.encoders.efficientnet_weights import (
     InvertedResidual,
     same_padding,
 )
+
+Array = NDArray[np.float32]
 
 
 class SameConv(L.Convolution2D):
@@ -34,6 +41,8 @@ class SameConv(L.Convolution2D):
         kernel, stride = self.W.shape[2], self.stride[0]
         top, bottom = same_padding(x.shape[2], kernel, stride)
         left, right = same_padding(x.shape[3], kernel, stride)
+        if not chainer.config.enable_backprop:
+            return chainer.Variable(self._infer(_padded(x.array, top, bottom, left, right)))
         if (top, left) == (bottom, right):
             self.pad = (top, left)
         else:
@@ -41,6 +50,18 @@ class SameConv(L.Convolution2D):
             x = F.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), "constant")
         y = super().forward(x)
         return F.clip(y, 0.0, 6.0) if self.relu6 else y
+
+    def _infer(self, x: Array) -> Array:
+        w, b = self.W.array, self.b.array
+        if w.shape[:2] == (self.groups, 1):
+            y = fast.depthwise_convolution(x, w, b, self.stride)
+        else:
+            y = fast.convolution(x, w, b, self.stride, (0, 0), self.groups)
+        return fast.relu6_in_place(y) if self.relu6 else y
+
+
+def _padded(x: Array, top: int, bottom: int, left: int, right: int) -> Array:
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right))) if top or bottom or left or right else x
 
 
 class Block(chainer.Chain):
@@ -87,14 +108,14 @@ class EfficientNetLite0(EfficientNetWeights):
 
     def forward(self, x: NDArray[np.float32]) -> Any:
         """Float32 (N, 3, 224, 224) to a Variable (N, 1280)."""
-        return self.network(x)
+        return self.network(chainer.as_variable(x))
 
     def encode(self, images: Sequence[Image.Image]) -> Features:
         """RGB pictures of any size to float32 (N, 1280)."""
         out = np.empty((len(images), self.dim), np.float32)
         with chainer.no_backprop_mode(), chainer.using_config("train", False):
             for start in range(0, len(images), self.chunk):
-                out[start : start + self.chunk] = self.network(
+                out[start : start + self.chunk] = self.forward(
                     self.preprocess(images[start : start + self.chunk])
                 ).array
         return out

@@ -7,6 +7,7 @@ every other one.
 
 from __future__ import annotations
 
+import math
 import pickle
 import struct
 from collections import OrderedDict
@@ -80,7 +81,9 @@ def load_state_dict(path: str | Path) -> dict[str, np.ndarray[Any, Any]]:
             return _read(file)
     except FileNotFoundError as error:
         raise WeightsMissing(f"no weights at {path}") from error
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, AttributeError, struct.error) as error:
+    except WeightsUnreadable:
+        raise
+    except Exception as error:  # a damaged pickle raises whatever its instructions lead to
         raise WeightsUnreadable(f"{path.name} is not a readable .pth file: {error}") from error
 
 
@@ -105,7 +108,8 @@ def _read_storage(file: IO[bytes], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]
 
 def _view(tensor: _Tensor, storage: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     last = tensor.offset + sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
-    if min(tensor.shape, default=1) < 1 or min(tensor.strides, default=0) < 0 or not 0 <= last < len(storage):
+    smallest = min([tensor.offset, *tensor.strides, *(n - 1 for n in tensor.shape)])
+    if smallest < 0 or last >= len(storage) or math.prod(tensor.shape) > len(storage):
         raise ValueError("a tensor reaches outside its storage")
     strides = tuple(stride * storage.itemsize for stride in tensor.strides)
     view = np.lib.stride_tricks.as_strided(storage[tensor.offset :], tensor.shape, strides, writeable=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bokemodel.chainer_compat import F
-from bokemodel.encoders import caffe_functions as fast
+from bokemodel.encoders import fast_functions as fast
 from tests.bokemodel.encoders.conftest import difference
 
 
@@ -49,6 +49,16 @@ def test_convolution_of_a_view() -> None:
     assert difference(fast.convolution(x, w, None, (1, 1), (0, 0), 1), expected) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel", "stride"),
+    [((2, 5, 9, 8), 3, (1, 1)), ((1, 7, 11, 12), 5, (2, 2)), ((1, 40, 113, 112), 3, (2, 1)), ((3, 2, 3, 3), 3, (1, 1))],
+)
+def test_depthwise_convolution(shape: tuple[int, ...], kernel: int, stride: tuple[int, int]) -> None:
+    x, w, b = numbers(*shape), numbers(shape[1], 1, kernel, kernel), numbers(shape[1])
+    expected = F.convolution_2d(x, w, b, stride, groups=shape[1]).array
+    assert difference(fast.depthwise_convolution(x, w, b, stride), expected) < 1e-5
+
+
 @pytest.mark.parametrize("size", [(55, 55), (13, 13), (14, 12), (12, 15), (3, 3)])
 @pytest.mark.parametrize(
     ("kernel", "stride", "pad"),
@@ -87,4 +97,11 @@ def test_relu_writes_over_its_input() -> None:
     x = numbers(3, 4)
     expected = F.relu(x).array
     assert fast.relu_in_place(x) is x
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_relu6_writes_over_its_input() -> None:
+    x = numbers(3, 4) * 8
+    expected = F.clip(x, 0.0, 6.0).array
+    assert fast.relu6_in_place(x) is x
     np.testing.assert_array_equal(x, expected)
