@@ -23,8 +23,11 @@ class Tokenizer:
         self._processor = spm.SentencePieceProcessor(model_proto=model)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocabulary: int, *, seed: int = 0) -> Tokenizer:
-        """Learn at most `vocabulary` units (256 of them bytes) from texts. Same texts in the same order, same units."""
+    def train(cls, texts: Iterable[str], vocabulary: int, *, seed: int = 0, coverage: float = 1.0) -> Tokenizer:
+        """Learn at most `vocabulary` units (256 of them bytes) from texts. Same texts in the same order, same units.
+
+        coverage: share of all characters written that units of their own are made for; rarer ones are spelled in bytes.
+        """
         out = io.BytesIO()
         spm.set_random_generator_seed(seed)
         spm.SentencePieceTrainer.train(
@@ -33,7 +36,7 @@ class Tokenizer:
             model_type="unigram",
             vocab_size=vocabulary,
             hard_vocab_limit=False,
-            character_coverage=1.0,
+            character_coverage=coverage,
             byte_fallback=True,
             normalization_rule_name="identity",
             add_dummy_prefix=False,
