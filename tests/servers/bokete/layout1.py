@@ -81,9 +81,8 @@ def render(view: View) -> str:
             )
         )
     if view.kind == "odai" and view.odai is not None and not view.entries:
-        entries.append(
-            f'<div class="photo"><a href="/odai/{view.odai.id}"><img src="{view.picture(view.odai, 400)}" /></a></div>'
-        )
+        image = f'<img src="{view.picture(view.odai, 400)}" alt="{escape(view.odai.title)}" />'
+        entries.append(f'<div class="photo"><a href="/odai/{view.odai.id}">{image}</a></div>')
     pager = ""
     if view.kind == "list":
         following = f'<span class="pager-plusone-next"><a href="{view.next_path}">次 &raquo;</a></span>'
