@@ -105,6 +105,10 @@ def front_ends(app: App) -> list[FrontEnd]:
 
         page = WebFrontEnd(app)
         found.append(page)
+    if config.discord.enabled and config.secrets.discord_token is not None:
+        from bot.chat.discord import DiscordFrontEnd
+
+        found.append(DiscordFrontEnd(app))
     if config.slack.enabled and config.secrets.slack_bot_token is not None:
         from bot.chat.slack import SlackFrontEnd
 

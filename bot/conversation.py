@@ -142,6 +142,16 @@ class Conversation:
             log.error("an event could not be claimed: %s", error)
             return True
 
+    async def unclaim(self, post: Post) -> None:
+        """Give a claim back: what it was for could not be done, and may be done another time."""
+        place = post.place
+        try:
+            await self.service.stored(
+                events.unmark_seen, self.database, place.platform, place.channel_id, post.event_id
+            )
+        except DatabaseError as error:
+            log.error("a claim could not be given back: %s", error)
+
     async def reply(self, post: Post, ask: Ask = Ask()) -> AsyncGenerator[Said, None]:
         """Answer each picture of a post, up to `chat.max_pictures_per_message`, in order.
 
@@ -184,7 +194,9 @@ class Conversation:
             return
         try:
             await self.service.stored(answers.attach_reply, self.database, answer.id, reply_id)
-        except (DatabaseError, UnknownAnswer) as error:
+        except UnknownAnswer:
+            log.info("an answer was taken back before it was sent")
+        except DatabaseError as error:
             log.error("a reply's message could not be noted: %s", error)
 
     async def may_ask_again(self, answer: StoredAnswer, place: Place) -> bool:

@@ -7,14 +7,14 @@ import logging
 import sys
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import discord
 import yarl
 from discord.ext import commands
 from discord.gateway import DiscordWebSocket
 
-from bot.boke import BokeService, Place
+from bot.boke import Place
 from bot.chat.discord.buttons import AnswerButton, EnableButton, greeting_view
 from bot.chat.discord.commands import add_commands
 from bot.chat.discord.locate import PLATFORM, Locator
@@ -25,7 +25,13 @@ from bot.chat.discord.words import CommandTranslator, say
 from bot.conversation import ChannelRules, Conversation, Post
 from bot.fetch import Fetcher
 
+if TYPE_CHECKING:
+    from bot.app import App
+
 log = logging.getLogger(__name__)
+
+# The bot does not speak aloud; a warning that it could not would only puzzle its owner.
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 # What the bot needs in a channel, for the link that invites it.
 PERMISSIONS = discord.Permissions(
@@ -67,7 +73,7 @@ class BokeClient(commands.AutoShardedBot):
 
     def __init__(
         self,
-        service: BokeService,
+        app: App,
         conversation: Conversation,
         fetcher: Fetcher,
         *,
@@ -94,12 +100,12 @@ class BokeClient(commands.AutoShardedBot):
             max_messages=None,
             **options,
         )
-        self.service, self.conversation, self.config = service, conversation, service.config
+        self.app, self.service, self.config = app, app.service, app.config
+        self.conversation = conversation
         self.sees_posts = message_content
         self.finder = PictureFinder(fetcher, links=self.config.chat.answer_links)
         self.locator, self.posts, self.work = Locator(self), Posts(self), Work()
         self.drawing: set[int] = set()  # messages for which a card is being drawn
-        self.invited = asyncio.Event()
         self._identify_pause_s = identify_pause_s
         self._mentions: dict[str, str] = {}
         self._syncing: asyncio.Task[None] | None = None
@@ -164,12 +170,16 @@ class BokeClient(commands.AutoShardedBot):
     # events
 
     async def on_ready(self) -> None:
+        self.app.announcements.register(PLATFORM, self._announce)
         log.info("Discord: connected as %s, in %d servers", self.user, len(self.guilds))
         if not self.guilds and self.application_id:
             link = discord.utils.oauth_url(
                 self.application_id, permissions=PERMISSIONS, scopes=("bot", "applications.commands")
             )
             log.info("Discord: invite the bot to a server with %s", link)
+
+    async def _announce(self, channel_id: str, text: str) -> None:
+        await self.get_partial_messageable(int(channel_id)).send(text, suppress_embeds=True)
 
     async def on_message(self, message: discord.Message, /) -> None:
         with self.work:
@@ -215,11 +225,15 @@ class BokeClient(commands.AutoShardedBot):
             if not await self.conversation.claim(invitation):
                 return
             rules = await self.conversation.rules(place)
-            if rules.enabled:
-                await channel.send(self.hello(rules))
-            else:
-                text = say("greeting", rules.language, boke=self.slash("boke"))
-                await channel.send(text, view=greeting_view(rules.language))
+            try:
+                if rules.enabled:
+                    await channel.send(self.hello(rules))
+                else:
+                    text = say("greeting", rules.language, boke=self.slash("boke"))
+                    await channel.send(text, view=greeting_view(rules.language))
+            except Exception:
+                await self.conversation.unclaim(invitation)
+                raise
 
     def _may_greet(self, channel: discord.TextChannel) -> bool:
         granted = channel.permissions_for(channel.guild.me)

@@ -39,7 +39,7 @@ class DiscordFrontEnd:
 
     def __init__(self, app: App, *, client_options: Mapping[str, Any] | None = None) -> None:
         """client_options: for tests, of `BokeClient`, to wait less."""
-        self.config, self.service = app.config, app.service
+        self.app, self.config = app, app.config
         self.conversation = Conversation(app.service)
         self.client: BokeClient | None = None
         self._client_options = dict(client_options or {})
@@ -116,7 +116,7 @@ class DiscordFrontEnd:
             options["shard_count"] = discord_keys.shard_count
             if discord_keys.shard_ids:
                 options["shard_ids"] = list(discord_keys.shard_ids)
-        return BokeClient(self.service, self.conversation, self._fetcher, message_content=message_content, **options)
+        return BokeClient(self.app, self.conversation, self._fetcher, message_content=message_content, **options)
 
     def _token(self) -> str:
         token = self.config.secrets.discord_token

@@ -53,6 +53,8 @@ class Posts:
             post = Post(
                 place_in(message, message.author.id, message.id), pictures, str(message.id), called or replied_to
             )
+            if self.client.app.leaving and not post.asked:
+                return
             if (post.asked or self._decide(message.id)) and await self.conversation.wants(post):
                 await self._answer(message, post)
         elif called and (not edited or self._decide(message.id)):

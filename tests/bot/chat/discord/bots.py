@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,9 +62,12 @@ class Town:
     channel: Channel
 
 
-def town(server: DiscordServer) -> Town:
+def town(server: DiscordServer, *, invited: bool = False) -> Town:
+    """A town that has known the bot for long, or has invited it just now (then the bot has something to say)."""
     taro, hanako = server.add_user("たろう"), server.add_user("花子")
     guild = server.add_guild("ねこ部", members=[taro, hanako])
+    if not invited:
+        guild.members[server.bot.id].joined_at -= datetime.timedelta(days=30)
     return Town(taro, hanako, guild, guild.add_channel("しゃしん"))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 import pytest
 
 from bot.boke import Place
@@ -45,7 +43,7 @@ async def test_an_invitation_is_greeted_and_moderators_enable_the_channel(
 async def test_an_invitation_while_the_bot_was_away_is_greeted_once(
     discord: DiscordServer, start_bot: StartBot
 ) -> None:
-    here = town(discord)
+    here = town(discord, invited=True)
     async with start_bot(discord) as bot:
         greeting = await discord.wait_for_message(here.channel)
         assert greeting.content.startswith(GREETING)
@@ -68,7 +66,6 @@ async def test_an_invitation_while_the_bot_was_away_is_greeted_once(
 
 async def test_a_server_that_knows_the_bot_for_long_is_not_greeted(discord: DiscordServer, start_bot: StartBot) -> None:
     here = town(discord)
-    here.guild.members[discord.bot.id].joined_at -= datetime.timedelta(days=7)
     async with start_bot(discord) as bot:
         await bot.client.wait_until_ready()
         await bot.idle()
@@ -76,17 +73,28 @@ async def test_a_server_that_knows_the_bot_for_long_is_not_greeted(discord: Disc
 
 
 async def test_where_the_channel_is_enabled_already_it_says_hello(discord: DiscordServer, start_bot: StartBot) -> None:
-    here = town(discord)
+    here = town(discord, invited=True)
     async with start_bot(discord, chat=enabled(here.channel)):
         greeting = await discord.wait_for_message(here.channel)
         assert greeting.content.startswith("こんにちは！ここに写真を投稿すると、一言ボケます。")
         assert greeting.buttons == []
 
 
+async def test_a_greeting_that_fails_is_said_at_the_next_chance(discord: DiscordServer, start_bot: StartBot) -> None:
+    here = town(discord, invited=True)
+    discord.fail_next("POST", r"/messages$", 403, body={"message": "Missing Permissions", "code": 50013})
+    async with start_bot(discord) as bot:
+        await bot.client.wait_until_ready()
+        await bot.idle()
+        assert discord.said(here.channel) == []
+    async with start_bot(discord):
+        assert (await discord.wait_for_message(here.channel)).content.startswith(GREETING)
+
+
 async def test_a_server_without_a_channel_to_speak_in_is_no_trouble(
     discord: DiscordServer, start_bot: StartBot, caplog: pytest.LogCaptureFixture
 ) -> None:
-    here = town(discord)
+    here = town(discord, invited=True)
     here.channel.deny(discord.bot, Permission.SEND_MESSAGES)
     async with start_bot(discord) as bot:
         await bot.client.wait_until_ready()
