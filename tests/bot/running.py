@@ -79,7 +79,9 @@ def run_bot(folder: Path, *arguments: str, **variables: str) -> Iterator[Running
 def start_bot(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     """Start the bot and return at once; its standard error goes to `folder/stderr`."""
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {name: os.environ[name] for name in ("HOME", "PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
+    environment = {
+        name: os.environ[name] for name in ("HOME", "PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ
+    }
     environment |= {
         "BOKE__DATA__DIR": str(folder / "data"),
         "BOKE__MODELS__DIR": str(folder / "models"),

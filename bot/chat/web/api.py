@@ -51,7 +51,8 @@ async def post_boke(request: web.Request) -> web.Response:
         if not mine.config.pictures.allow_url_posts:
             raise BokeRefused("not_allowed", cause="pictures.allow_url_posts is off")
         picture = await mine.fetcher.fetch(post.url)
-    ask = Ask(post.mode, post.seed, post.consent, post.again_of, post.url, limited=False)
+    consent = post.consent and mine.config.web.feed_consent
+    ask = Ask(post.mode, post.seed, consent, post.again_of, post.url, limited=False)
     answer = await mine.service.answer(picture, await _place(request, mine), ask)
     if answer.id:
         mine.posted.put(answer.id, picture, post.again_of)

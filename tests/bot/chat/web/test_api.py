@@ -377,3 +377,21 @@ async def test_metrics(http: aiohttp.ClientSession, strict: aiohttp.ClientSessio
             assert f"\n{name} " in await response.text(), name
     async with strict.get("/metrics") as response:
         assert response.status == 404
+
+
+async def test_consent_is_kept(http: aiohttp.ClientSession, bot: RunningBot) -> None:
+    ids = [(await ask(http, photo(), consent=word))["id"] for word in ("1", "true", "0", "")]
+    database = open_database(f"sqlite:///{bot.folder / 'data' / 'boke.db'}", migrate=False)
+    kept = [get_answer(database, answer_id) for answer_id in ids]
+    database.close()
+    assert [answer.consent for answer in kept if answer is not None] == [True, True, False, False]
+
+
+async def test_another_one_names_the_answer_before(http: aiohttp.ClientSession, bot: RunningBot) -> None:
+    first = (await ask(http, photo()))["id"]
+    second = (await ask(http, photo(), again_of=first))["id"]
+    database = open_database(f"sqlite:///{bot.folder / 'data' / 'boke.db'}", migrate=False)
+    stored = get_answer(database, second)
+    database.close()
+    assert stored is not None
+    assert stored.again_of == first

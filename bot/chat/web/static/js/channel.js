@@ -60,7 +60,7 @@ export class Channel {
     const hero = document.getElementById("hero");
     if (!hero) return;
     const composer = document.getElementById("composer");
-    composer.hidden = false;
+    composer.hidden = document.getElementById("heading").hidden = false;
     const hadFocus = hero.contains(document.activeElement);
     hero.remove();
     if (hadFocus) composer.querySelector("button").focus({ preventScroll: true });
