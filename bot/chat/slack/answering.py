@@ -133,15 +133,14 @@ class Answering:
             return
         if ts is None:
             return
-        if self._is_gone(place):  # while it was being posted
-            await self.conversation.take_back(said.answer.id)
-            await self.speaker.delete(spot.channel, ts)
-            return
-        await self.conversation.sent(said.answer, ts)
-        if said.card is not None:
+        if not self._is_gone(place):
+            await self.conversation.sent(said.answer, ts)
+        if said.card is not None and not self._is_gone(place):
             await self.speaker.card(spot, said.card, text)
-            if self._is_gone(place):
-                await self.forget_post(place)
+        if self._is_gone(place):  # while that was going on: whoever noticed may have come too early to find all of it
+            await self.conversation.take_back(said.answer.id)
+            await self._delete_cards(spot.channel, ts, handle.post_ts, text)
+            await self.speaker.delete(spot.channel, ts)
 
     async def _delete_cards(self, channel: str, reply_ts: str, post_ts: str, text: str) -> None:
         """Cards are found by their title: Slack does not say under which ts it posts an upload."""

@@ -123,10 +123,10 @@ class Pictures:
             data = await self._files.fetch(str(url), self._auth, self._auth_hosts)
         except BokeRefused as refusal:
             if refusal.code == "not_allowed":  # sent on to a login page
-                raise _no_access(f"{file.get('id')} leads elsewhere: {refusal}") from None
+                raise await self._no_access(f"{file.get('id')} leads elsewhere: {refusal}") from None
             raise
         if data[:512].lstrip().lower().startswith((b"<!doctype html", b"<html")):
-            raise _no_access(f"{file.get('id')} is a login page")
+            raise await self._no_access(f"{file.get('id')} is a login page")
         return data
 
     async def _info(self, file_id: str) -> Mapping[str, Any]:
@@ -137,12 +137,23 @@ class Pictures:
             if why in GONE:
                 raise BokeRefused("picture_gone", cause=why) from None
             if why == "missing_scope":
-                raise _no_access(why) from None
+                raise await self._no_access(why) from None
             raise BokeRefused("not_fetched", cause=f"files.info: {why}") from None
         except UNREACHABLE as error:
             raise BokeRefused("not_fetched", cause=f"files.info: {error}") from None
         file: Mapping[str, Any] = answer["file"]
         return file
+
+    async def _no_access(self, cause: str) -> BokeRefused:
+        """The refusal, and a line for the owner: unless the token is no good at all, of which the client tells."""
+        try:
+            await self.client.auth_test()
+            log.error(
+                "a picture may not be opened (%s): does the app have files:read, and is it in the channel?", cause
+            )
+        except (SlackApiError, *UNREACHABLE):
+            pass
+        return BokeRefused("no_access", cause=cause, scope="files:read")
 
     def _rules(self, own: frozenset[str], allowed: frozenset[str]) -> FetchRules:
         pictures = self.config.pictures
@@ -175,10 +186,3 @@ def _looks_like_picture(url: str) -> bool:
         return PurePosixPath(urlsplit(url).path).suffix.lower() in PICTURE_NAMES
     except ValueError:
         return False
-
-
-def _no_access(cause: str) -> BokeRefused:
-    log.error(
-        "a picture may not be opened (%s): does the app have the scope files:read, and is it in the channel?", cause
-    )
-    return BokeRefused("no_access", cause=cause, scope="files:read")

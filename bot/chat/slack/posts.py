@@ -192,7 +192,7 @@ class Posts:
     async def _deleted(self, event: dict[str, Any]) -> None:
         channel, ts = str(event["channel"]), str(event.get("deleted_ts") or "")
         before = event.get("previous_message") or {}
-        if not ts:
+        if not ts or before.get("subtype") == "tombstone":  # of which it was told when it became one
             return
         if before.get("user") == self.me.user_id:  # one of the bot's own: it is to be seen no more
             handle = Handle.of_message(before)

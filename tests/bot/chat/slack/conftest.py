@@ -55,8 +55,13 @@ class Talk:
         """Wait until every event was taken, and whatever it led to has been done."""
         await self.slack.settled()
         while self.front._under_way:
-            await asyncio.wait(self.front._under_way)
+            await self.idle_tasks()
             await self.slack.settled()
+
+    async def idle_tasks(self) -> None:
+        """Wait for what the bot has begun."""
+        while self.front._under_way:
+            await asyncio.wait(self.front._under_way)
 
     async def restart(self) -> None:
         """The bot leaves and another comes, with the same database."""
