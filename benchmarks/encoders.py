@@ -56,7 +56,7 @@ class Row:
     chainer: Timing
     onnxruntime: Timing
     difference: float  # between the two vectors, largest, relative to the largest value
-    floor: float | None  # seconds to read the weights of fc6 and fc7
+    floor: Timing | None  # reading the weights of fc6 and fc7
 
     @property
     def ratio(self) -> float:
@@ -100,54 +100,47 @@ def measure(reference: CaffeNet | EfficientNetLite0, batch: int, seconds: float)
         return in_chunks(onnx.forward)
 
     expected, got = with_chainer(), with_onnxruntime()
-    timings = take_turns([with_chainer, with_onnxruntime], seconds)
     difference = float(np.abs(expected - got).max() / np.abs(expected).max())
-    return Row(reference.name, batch, timings[0], timings[1], difference, _floor(reference))
+    ways: list[Pass] = [with_chainer, with_onnxruntime]
+    with ThreadPoolExecutor(processors()) as pool:
+        if isinstance(reference, CaffeNet):
+            ways.append(reader(pool, reference))
+        timings = take_turns(ways, seconds)
+    return Row(reference.name, batch, timings[0], timings[1], difference, timings[2] if timings[2:] else None)
 
 
-def _floor(encoder: CaffeNet | EfficientNetLite0) -> float | None:
-    if not isinstance(encoder, CaffeNet):
-        return None
+def processors() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def reader(pool: ThreadPoolExecutor, encoder: CaffeNet) -> Pass:
+    """What reads the weights of the inner products once, with all processors, and does nothing else with them."""
     weights = [layer.blobs[0] for layer in encoder.layers if layer.type == "InnerProduct"]
-    return read_time(weights) if weights else None
-
-
-def read_time(arrays: list[NDArray[np.float32]], passes: int = 20) -> float:
-    """Seconds to read arrays from memory once, with all processors; the fastest pass."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parts = [part for array in arrays for part in np.array_split(array.reshape(-1).view(np.uint8), workers)]
-    best = np.inf
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in range(passes):
-            start = time.perf_counter()
-            list(pool.map(np.max, parts))
-            best = min(best, time.perf_counter() - start)
-    return float(best)
+    parts = [part for w in weights for part in np.array_split(w.reshape(-1).view(np.uint8), processors())]
+    return lambda: list(pool.map(np.max, parts))
 
 
 def table_of(rows: list[Row]) -> Table:
-    """The rows as people read them, in milliseconds a pass."""
-    table = Table(title="milliseconds a pass: fastest (median)")
-    for heading in (
-        "encoder",
-        "batch",
-        "Chainer",
-        "ONNX Runtime",
-        "ratio",
-        "a picture, Chainer / ONNX Runtime",
-        "floor",
-    ):
-        table.add_column(heading, justify="left" if heading == "encoder" else "right")
+    """The rows as people read them, in milliseconds."""
+    table = Table(title="milliseconds a picture: fastest pass (median)", title_justify="left")
+    table.add_column("encoder")
+    for heading in ("batch", "Chainer", "ONNX Runtime", "ratio", "floor", "difference"):
+        table.add_column(heading, justify="right")
     for row in rows:
         table.add_row(
             row.encoder,
             str(row.batch),
-            *(f"{t.best * 1e3:.1f} ({t.median * 1e3:.1f})" for t in (row.chainer, row.onnxruntime)),
+            *(_milliseconds(timing, row.batch) for timing in (row.chainer, row.onnxruntime)),
             f"{row.ratio:.2f}",
-            f"{row.chainer.best * 1e3 / row.batch:.1f} / {row.onnxruntime.best * 1e3 / row.batch:.1f}",
-            "" if row.floor is None else f"{row.floor * 1e3:.1f}",
+            "" if row.floor is None else f"{row.floor.best * 1e3 / row.batch:.1f}",
+            f"{row.difference:.0e}",
         )
     return table
+
+
+def _milliseconds(timing: Timing, pictures: int) -> str:
+    return f"{timing.best * 1e3 / pictures:.1f} ({timing.median * 1e3 / pictures:.1f})"
 
 
 @contextlib.contextmanager
