@@ -19,7 +19,9 @@ from yarl import URL
 
 from bot.boke import BokeRefused, megabytes
 
-DISCORD_HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net", "images-ext-1.discordapp.net"})
+DISCORD_HOSTS = frozenset(
+    {"cdn.discordapp.com", "media.discordapp.net", "images-ext-1.discordapp.net", "images-ext-2.discordapp.net"}
+)
 SLACK_HOSTS = frozenset({"files.slack.com", "slack-files.com"})
 CHUNK = 64 * 1024
 

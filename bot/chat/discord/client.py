@@ -17,7 +17,7 @@ from discord.gateway import DiscordWebSocket
 from bot.boke import Place
 from bot.chat.discord.buttons import AnswerButton, EnableButton, greeting_view
 from bot.chat.discord.commands import add_commands
-from bot.chat.discord.locate import PLATFORM, Locator
+from bot.chat.discord.locate import PLATFORM, Locator, own_permissions
 from bot.chat.discord.pictures import PictureFinder
 from bot.chat.discord.posts import Posts
 from bot.chat.discord.settings import Menu, Switch
@@ -121,11 +121,8 @@ class BokeClient(commands.AutoShardedBot):
 
     def may_speak(self, channel: discord.abc.Messageable) -> bool:
         """Where it may not, thinking is a waste."""
-        if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
-            return True
-        try:
-            granted = channel.permissions_for(channel.guild.me)
-        except discord.ClientException:  # a thread whose channel is not known yet
+        granted = own_permissions(channel)
+        if granted is None:
             return True
         return granted.send_messages_in_threads if isinstance(channel, discord.Thread) else granted.send_messages
 
@@ -146,6 +143,7 @@ class BokeClient(commands.AutoShardedBot):
         # After a lost session discord.py goes to an address of its own, whatever the API said.
         _, address, _ = await self.http.get_bot_gateway()
         DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address)
+        self.app.announcements.register(PLATFORM, self._announce)
         self._syncing = asyncio.create_task(self._sync())
 
     async def _sync(self) -> None:
@@ -170,7 +168,6 @@ class BokeClient(commands.AutoShardedBot):
     # events
 
     async def on_ready(self) -> None:
-        self.app.announcements.register(PLATFORM, self._announce)
         log.info("Discord: connected as %s, in %d servers", self.user, len(self.guilds))
         if not self.guilds and self.application_id:
             link = discord.utils.oauth_url(
@@ -213,10 +210,11 @@ class BokeClient(commands.AutoShardedBot):
         await self._greet(guild)
 
     async def _greet(self, guild: discord.Guild) -> None:
-        joined = guild.me.joined_at
+        me: discord.Member | None = guild.me
+        joined = me.joined_at if me else None
         if joined is None or discord.utils.utcnow() - joined > GREET_WITHIN:
             return
-        channel = next((c for c in (guild.system_channel, *guild.text_channels) if c and self._may_greet(c)), None)
+        channel = next((c for c in (guild.system_channel, *guild.text_channels) if c and self.may_speak(c)), None)
         if channel is None:
             return
         with self.work:
@@ -234,10 +232,6 @@ class BokeClient(commands.AutoShardedBot):
             except Exception:
                 await self.conversation.unclaim(invitation)
                 raise
-
-    def _may_greet(self, channel: discord.TextChannel) -> bool:
-        granted = channel.permissions_for(channel.guild.me)
-        return granted.view_channel and granted.send_messages
 
     async def on_error(self, event_method: str, /, *args: Any, **kwargs: Any) -> None:
         error = sys.exc_info()[1]

@@ -32,6 +32,20 @@ BAD_TOKEN = (
 )
 
 
+class _OneLine(logging.Filter):
+    """discord.py reports every lost connection with a traceback; a line says as much."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, discord.DiscordException | aiohttp.ClientError | OSError | TimeoutError):
+            record.msg = f"{record.getMessage()}: {str(error) or type(error).__name__}"
+            record.args, record.exc_info = (), None
+        return True
+
+
+_one_line = _OneLine()
+
+
 class DiscordFrontEnd:
     """The bot on Discord. `client` is the present login."""
 
@@ -58,6 +72,8 @@ class DiscordFrontEnd:
     async def start(self) -> None:
         """Begin to log in, and return at once: what goes wrong there goes to the log and stops nobody else."""
         Route.BASE = self.config.discord.api_base
+        for name in ("discord.client", "discord.shard", "discord.gateway"):
+            logging.getLogger(name).addFilter(_one_line)
         self._running = asyncio.create_task(self._run(), name="discord")
 
     async def stop(self) -> None:
@@ -87,6 +103,9 @@ class DiscordFrontEnd:
                     await client.start(self._token())
                 return
             except discord.PrivilegedIntentsRequired:
+                if not content:
+                    log.error("Discord refuses even the plain intents; the bot stays off Discord")
+                    return
                 content = False
                 log.warning(MISSING, "as its application may not see message content", "")
                 continue

@@ -32,16 +32,30 @@ def place_in(
     where: discord.Message | discord.Interaction[BokeClient], user_id: int | None = None, message_id: int | None = None
 ) -> Place:
     """The channel of a message or interaction, as the core names it; `user_id`: whose picture, or who presses."""
-    channel = where.channel
-    parent = channel.parent_id if isinstance(channel, discord.Thread) else None
+    parent = where.channel.parent_id if isinstance(where.channel, discord.Thread) else None
+    if isinstance(where, discord.Message):
+        channel_id, guild_id = where.channel.id, where.guild.id if where.guild else None
+    else:  # the bot may not know the place where somebody uses its commands
+        channel_id, guild_id = where.channel_id or 0, where.guild_id
     return Place(
         PLATFORM,
-        str(channel.id) if channel is not None else "",
+        str(channel_id),
         str(user_id) if user_id else "",
-        str(where.guild.id) if where.guild else None,
+        str(guild_id) if guild_id else None,
         str(message_id) if message_id else None,
         parent_id=str(parent) if parent else None,
     )
+
+
+def own_permissions(channel: object) -> discord.Permissions | None:
+    """What the bot may do in a channel; None where that is not known, or nobody's concern as in direct messages."""
+    if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
+        return None
+    me: discord.Member | None = channel.guild.me
+    try:
+        return channel.permissions_for(me) if me is not None else None
+    except discord.ClientException:  # a thread whose channel is not known yet
+        return None
 
 
 class Locator:

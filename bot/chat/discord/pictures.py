@@ -45,11 +45,9 @@ class PictureFinder:
         return list(found.values())
 
     def attached(self, attachment: discord.Attachment) -> PostedPicture:
-        """An attachment as a picture. Its `url` has no signature: it names the file and opens nothing."""
+        """An attachment as a picture. Its `url` is only a name for it: without signature and file name it opens nothing."""
         return PostedPicture(
-            partial(self.fetcher.fetch, attachment.url),
-            str(URL(attachment.url).with_query(None)),
-            attachment.is_spoiler(),
+            partial(self.fetcher.fetch, attachment.url), str(URL(attachment.url).parent), attachment.is_spoiler()
         )
 
     def linked(self, link: str, *, spoiler: bool = False) -> PostedPicture:

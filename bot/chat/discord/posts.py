@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import discord
-from yarl import URL
 
 from bot.boke import BokeRefused, Place
 from bot.chat.discord.buttons import answer_view
@@ -196,7 +195,6 @@ class Posts:
         if not answers:
             return
         left = {picture.url for picture in self.client.finder.of(message, asked=True)}
-        left |= {str(URL(attachment.url).with_query(None)) for attachment in message.attachments}
         for answer in answers:
             url = answer.picture_url
             if url is not None and url not in left and url not in message.content:

@@ -15,7 +15,7 @@ import discord
 from discord import ui
 
 from bot.boke import BokeRefused
-from bot.chat.discord.locate import place_in
+from bot.chat.discord.locate import own_permissions, place_in
 from bot.chat.discord.words import MENU, say
 from bot.messages import Language
 from store.errors import DatabaseError
@@ -71,7 +71,8 @@ async def reply(
     options: dict[str, Any] = {"nonce": f"{to.id}-{part}", "suppress_embeds": True}
     if view is not None:
         options["view"] = view
-    if _may_read_history(to):
+    granted = own_permissions(to.channel)
+    if granted is None or granted.read_message_history:  # a reply needs it
         options["reference"] = to.to_reference(fail_if_not_exists=True)
     while True:
         if card is not None:
@@ -190,14 +191,3 @@ def _note(error: Exception) -> None:
     if isinstance(error, discord.HTTPException) and error.status == 401:
         return  # the token was revoked; the gateway says so too, and once is enough
     log.error("discord: %s", error)
-
-
-def _may_read_history(message: discord.Message) -> bool:
-    """Replies need the permission to read what they reply to."""
-    channel, guild = message.channel, message.guild
-    if guild is None or isinstance(channel, discord.PartialMessageable):
-        return True
-    try:
-        return channel.permissions_for(guild.me).read_message_history
-    except discord.ClientException:  # a thread whose channel is not known yet
-        return True

@@ -122,7 +122,7 @@ async def test_the_menu_of_a_message(discord: DiscordServer, start_bot: StartBot
         used = await discord.context_menu("これでボケて", used.answers[1], here.taro)
         assert joke_of(await used.answer())
         await bot.idle()
-        assert [a.picture_url and a.picture_url[-10:] for a in bot.stored()][1:] == ["coffee.jpg", "coffee.jpg"]
+        assert [str(a.picture_url).rsplit("/")[-1] for a in bot.stored()][1:] == [str(post.attachments[1].id)] * 2
         words = await discord.post(here.channel, here.hanako, "写真はない")
         used = await discord.context_menu("これでボケて", words, here.taro)
         assert (await used.answer()).content == "写真が見つかりませんでした。画像を一枚つけてください。"

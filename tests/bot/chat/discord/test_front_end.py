@@ -45,6 +45,8 @@ async def test_the_bot_as_its_owner_starts_it_and_stops_it(
         post = await post_picture(discord, here.channel, here.taro, cat)
         await hold.reached()
         stopping = asyncio.create_task(asyncio.to_thread(bot.stop, signal.SIGTERM))
+        while "stopping" not in bot.log:  # noqa: ASYNC110  # a log announces nothing
+            await asyncio.sleep(0.01)
         hold.release()
         await joke_to(discord, post)
         assert await stopping == 0
@@ -111,6 +113,13 @@ async def test_discord_is_there_only_with_a_token_and_when_wanted(make_config: C
         app.service.close()
         app.database.close()
     assert found == [[], [], ["discord"]]
+
+
+async def test_the_admin_channel_is_told(discord: DiscordServer, start_bot: StartBot) -> None:
+    here = town(discord)
+    async with start_bot(discord, chat={"admin_channel": f"discord:{here.channel.id}"}) as bot:
+        assert await bot.app.announcements.announce("新しいモデルに切り替えました")
+        assert (await discord.wait_for_message(here.channel)).content == "新しいモデルに切り替えました"
 
 
 async def test_a_bot_in_no_server_says_how_to_invite_it(
