@@ -261,6 +261,8 @@ class _Crawl:
             (FORBIDDEN, False) if isinstance(error, NotAllowed) else (AGAIN, not isinstance(error, HostClosed))
         )
         await asyncio.to_thread(self._put_off, task, str(error), after, count)
+        if isinstance(error, HostClosed):
+            await asyncio.to_thread(self._put_off_host, task)
         if not count:
             self._warn(str(error))
         self.report = self.report.plus(**{"failed" if after == AGAIN else "forbidden": 1})
@@ -275,6 +277,10 @@ class _Crawl:
             self._frontier.mark_postponed(session, task, moment, reason, after=after, count=count)
             self._frontier.save(session, night, moment)
         self._frontier.night = night
+
+    def _put_off_host(self, task: Task) -> None:
+        with self._database.session() as session:
+            self._frontier.postpone_host(session, task.url, self._clock.now())
 
     async def _unknown(self, task: Task, fetched: Fetched, error: UnknownLayout) -> None:
         if task.kind == "list" and _page_number(task) > 0 and names_nothing(fetched.text):

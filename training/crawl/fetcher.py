@@ -10,14 +10,13 @@ import logging
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import NoReturn, Self
 
 import aiohttp
-from multidict import CIMultiDict
 from yarl import URL
 
 from store.config import Config
@@ -76,8 +75,35 @@ class _Host:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class _TooLarge(Exception):
-    pass
+@dataclass(frozen=True)
+class _Answer:
+    """What came back; status 0 where nothing did, and why in `reason`."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    charset: str = "utf-8"
+    too_large: bool = False  # the body is cut at the limit
+    reason: str = ""
+
+    def fetched(self, url: URL) -> Fetched:
+        """For the crawl."""
+        etag, last_modified = self.headers.get("ETag"), self.headers.get("Last-Modified")
+        return Fetched(str(url), self.status, self.body, self.charset, etag, last_modified)
+
+    def retry_after(self, now: datetime) -> float | None:
+        """Seconds that `Retry-After` asks for, as a number or as a date."""
+        value = self.headers.get("Retry-After", "").strip()
+        try:
+            seconds = float(value)
+            return None if math.isnan(seconds) else seconds
+        except ValueError:
+            pass
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()
 
 
 class Fetcher:
@@ -137,8 +163,11 @@ class Fetcher:
 
     async def picture(self, url: str) -> Fetched:
         """A picture that a page of the site named. Raises as `page` does."""
-        limit = self._config.pictures.max_bytes
-        return await self._get(URL(url), {"Accept": "image/*"}, limit, page=False)
+        try:
+            address = URL(url)
+        except ValueError:
+            raise NotAllowed("pictures may not come from an address that cannot be read") from None
+        return await self._get(address, {"Accept": "image/*"}, self._config.pictures.max_bytes, page=False)
 
     async def _get(self, url: URL, headers: Mapping[str, str], limit: int, *, page: bool) -> Fetched:
         redirects = 0
@@ -146,27 +175,23 @@ class Fetcher:
         while True:
             self._check_host(url, page)
             host = await self._ready_host(url, page)
-            reason = ""
-            try:
-                status, answered, body = await self._request(host, url, headers, limit)
-            except _TooLarge:
-                raise PageFailed(f"{url} is larger than {limit:,} bytes") from None
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                status, answered, body = 0, CIMultiDict[str](), b""
-                reason = f"{type(error).__name__}: {error}".rstrip(": ")
-            fetched = _fetched(url, status, answered, body)
-            if status in (429, 503) or (page and body and self._is_too_fast(fetched.url, fetched.text)):
-                await self._back_off(host, url, _retry_after(answered, self._clock.now()))
+            answer = await self._request(host, url, headers, limit)
+            if answer.too_large:
+                raise PageFailed(f"{url} is larger than {limit:,} bytes")
+            fetched = answer.fetched(url)
+            status = answer.status
+            if status in (429, 503) or (page and answer.body and self._is_too_fast(fetched.url, fetched.text)):
+                await self._back_off(host, url, answer)
                 continue
-            if status in REDIRECTS and "Location" in answered:
+            if status in REDIRECTS and "Location" in answer.headers:
                 redirects += 1
                 if redirects > MAX_REDIRECTS:
                     raise PageFailed(f"{url}: too many redirects")
-                url = _target(url, answered["Location"])
+                url = _target(url, answer.headers["Location"])
                 continue
             if status == 0 or status >= 500:
                 stumbles += 1
-                await self._stumble(host, url, stumbles, reason or f"answered {status}")
+                await self._stumble(host, url, stumbles, answer.reason)
                 continue
             host.too_fast = host.silent = 0
             if status in (200, 304, 404):
@@ -189,7 +214,7 @@ class Fetcher:
         if host.closed is not None or host.robots is None:
             raise HostClosed(host.closed or f"no robots.txt of {url.host}")
         if not host.robots.allows(str(url)):
-            raise NotAllowed(f"robots.txt of {url.host} closes {url.path}")
+            raise NotAllowed(f"robots.txt of {url.host} closes some addresses")
         return host
 
     async def _robots(self, host: _Host, url: URL) -> Robots | None:
@@ -200,27 +225,23 @@ class Fetcher:
                 return read_robots(
                     "", self._settings.user_agent
                 )  # sent on to where we may not go: as if there were none
-            reason = ""
-            try:
-                status, answered, body = await self._request(host, address, {}, MAX_BYTES, cut=True)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                status, answered, body = 0, CIMultiDict[str](), b""
-                reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            answer = await self._request(host, address, {}, MAX_BYTES)
+            status = answer.status
             if status == 429:
-                await self._back_off(host, address, _retry_after(answered, self._clock.now()))
+                await self._back_off(host, address, answer)
             elif status == 0:
                 stumbles += 1
-                await self._stumble(host, address, stumbles, reason)
-            elif status in REDIRECTS and "Location" in answered and redirects < MAX_REDIRECTS:
+                await self._stumble(host, address, stumbles, answer.reason)
+            elif status in REDIRECTS and "Location" in answer.headers and redirects < MAX_REDIRECTS:
                 redirects += 1
-                address = _target(address, answered["Location"])
-            elif status in (401, 403) and not self._only_missing(url, status, body):
+                address = _target(address, answer.headers["Location"])
+            elif status in (401, 403):
                 self._refuse(host, url, f"{address} answers {status}: the site does not want to be crawled")
             elif status >= 500:
                 self._refuse(host, url, f"{address} answers {status}: without it nothing may be crawled")
             else:
                 host.too_fast = 0
-                text = body.decode("utf-8-sig", errors="replace") if status == 200 else ""
+                text = answer.body.decode("utf-8-sig", errors="replace") if status == 200 else ""
                 robots = read_robots(text, self._settings.user_agent)
                 host.delay_s = max(host.delay_s, robots.delay_s)
                 host.ready = max(host.ready, self._clock.monotonic() + self._pace(host.delay_s))
@@ -245,15 +266,8 @@ class Fetcher:
         if self._scheduled and not within_hours(self._clock.now(), self._settings.hours, zone):
             raise NightOver("hours")
 
-    def _only_missing(self, url: URL, status: int, body: bytes) -> bool:
-        """A bucket of pictures that nobody may list answers 403 where a file is not there."""
-        return status == 403 and not self._rule.is_site(url) and b"<Code>AccessDenied</Code>" in body
-
-    async def _request(
-        self, host: _Host, url: URL, headers: Mapping[str, str], limit: int, *, cut: bool = False
-    ) -> tuple[int, CIMultiDict[str], bytes]:
-        """One request, when it is this host's turn. `cut`: what is over the limit is left away."""
-        assert self._session is not None
+    async def _request(self, host: _Host, url: URL, headers: Mapping[str, str], limit: int) -> _Answer:
+        """One request, when it is this host's turn."""
         async with host.turn:
             self._check_night()
             wait = host.ready - self._clock.monotonic()
@@ -262,29 +276,44 @@ class Fetcher:
                 self._check_night()
             self.requests += 1
             try:
-                async with self._session.get(url, headers=headers, allow_redirects=False) as response:
-                    body = bytearray()
-                    async for chunk in response.content.iter_chunked(64 * 1024):
-                        body += chunk
-                        if len(body) > limit:
-                            if not cut:
-                                raise _TooLarge
-                            break
-                    status = response.status
-                    answered = CIMultiDict(response.headers)
-                    answered["charset"] = response.charset or "utf-8"
+                answer = await self._send(url, headers, limit)
+            except (
+                aiohttp.ClientError,
+                TimeoutError,
+                OSError,
+                ValueError,
+            ) as error:  # ValueError: not the name of a host
+                answer = _Answer(0, reason=f"{type(error).__name__}: {error}".rstrip(": "))
             finally:
                 host.ready = self._clock.monotonic() + self._pace(host.delay_s)
-        if self._only_missing(url, status, bytes(body)):
-            status = 404
-        return 404 if status == 410 else status, answered, bytes(body[:limit])
+        # A bucket of pictures that nobody may list answers 403 where a file is not there.
+        bucket = answer.status == 403 and not self._rule.is_site(url) and b"<Code>AccessDenied</Code>" in answer.body
+        return replace(answer, status=404) if bucket or answer.status == 410 else answer
+
+    async def _send(self, url: URL, headers: Mapping[str, str], limit: int) -> _Answer:
+        assert self._session is not None
+        async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(64 * 1024):
+                body += chunk
+                if len(body) > limit:
+                    break
+            return _Answer(
+                response.status,
+                response.headers,
+                bytes(body[:limit]),
+                response.charset or "utf-8",
+                too_large=len(body) > limit,
+                reason=f"answered {response.status}",
+            )
 
     def _pace(self, delay_s: float) -> float:
         """The delay, and a part of it more: never shorter than asked for."""
         return delay_s * (1 + self._settings.jitter * self._rng.random())
 
-    async def _back_off(self, host: _Host, url: URL, asked_s: float | None) -> None:
+    async def _back_off(self, host: _Host, url: URL, answer: _Answer) -> None:
         """The site says "too fast": wait as long as it asks, or longer each time."""
+        asked_s = answer.retry_after(self._clock.now())
         self.waits += 1
         host.too_fast += 1
         if host.too_fast > self._settings.max_backoffs:
@@ -316,30 +345,8 @@ def introduction(user_agent: str, contact: str) -> dict[str, str]:
     return {**headers, "From": contact} if "@" in contact and "/" not in contact else headers
 
 
-def _fetched(url: URL, status: int, answered: CIMultiDict[str], body: bytes) -> Fetched:
-    charset = answered.get("charset", "utf-8")
-    return Fetched(str(url), status, body, charset, answered.get("ETag"), answered.get("Last-Modified"))
-
-
 def _target(url: URL, location: str) -> URL:
     try:
         return url.join(URL(location))
     except ValueError:
         raise PageFailed(f"{url} sends on to an address that cannot be read") from None
-
-
-def _retry_after(answered: CIMultiDict[str], now: datetime) -> float | None:
-    """Seconds that `Retry-After` asks for, as a number or as a date."""
-    value = answered.get("Retry-After", "").strip()
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-        return None if math.isnan(seconds) else seconds
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds()

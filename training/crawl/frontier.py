@@ -34,6 +34,7 @@ CONTINUES = timedelta(hours=12)  # a night that was cut short is continued for s
 FORBIDDEN = timedelta(days=7)
 TRIES = 5  # nights on which an address may fail
 MISSES = 20  # 404s in a row behind the newest odai that end the range
+HOLE = 1000  # the same below an id that a page named
 OLD_MISSES = 50  # the same for older ones, whose ids have larger holes
 BATCH = 200  # ids looked up at once
 MAX_URL = 512
@@ -94,15 +95,17 @@ class Frontier:
     def next_task(self, moment: datetime) -> Task | None:
         """What to fetch now; None: nothing that is due."""
         with self._database.reader() as session:
-            if task := self._waiting(session, moment, PICTURE):
+            if task := self._waiting(session, moment, LIST, PICTURE):
                 return task
             if self.night.ahead is None:
                 self.night = self.night.with_range()
             if task := self._ahead(session, moment):
                 return task
-            if task := self._waiting(session, moment, NAMED) or self._due(session, moment):
+            if task := self._waiting(session, moment, NEW, NAMED) or self._first(session, moment, "done", REFRESH):
                 return task
-            return self._waiting(session, moment, OLD) or (self._back(session) if self._settings.backfill else None)
+            if task := self._waiting(session, moment, REFRESH, OLD):
+                return task
+            return self._back(session) if self._settings.backfill else None
 
     # --- within the caller's transaction ---
 
@@ -186,6 +189,17 @@ class Frontier:
         error = "".join(c for c in reason if c.isprintable())[:500]
         self._mark(session, task, moment, state=state, attempts=attempts, next_try=moment + after, error=error)
 
+    def postpone_host(self, session: Session, url: str, moment: datetime) -> None:
+        """Nothing more comes from this picture's host tonight: all that wait for it wait for the next night."""
+        origin = "/".join(url.split("/")[:3]) + "/"
+        due = update(FrontierPage).where(
+            FrontierPage.state == "waiting", FrontierPage.priority == PICTURE, FrontierPage.next_try <= moment
+        )
+        session.execute(
+            due.where(FrontierPage.url.startswith(origin, autoescape=True)).values(next_try=moment + AGAIN),
+            execution_options={"synchronize_session": False},
+        )
+
     def save(self, session: Session, night: Night, moment: datetime) -> None:
         """Write where the crawl stands; `night` becomes `self.night` once the transaction went through."""
         save_night(session, self._database, night, moment)
@@ -204,27 +218,19 @@ class Frontier:
 
     # --- what comes next ---
 
-    def _waiting(self, session: Session, moment: datetime, highest: int) -> Task | None:
+    def _waiting(self, session: Session, moment: datetime, *priorities: int) -> Task | None:
+        return next(filter(None, (self._first(session, moment, "waiting", priority) for priority in priorities)), None)
+
+    def _first(self, session: Session, moment: datetime, state: str, priority: int) -> Task | None:
+        """The one that is due longest. One question per state and priority, so that each is a single step in the index
+        however many addresses wait for another night."""
         query = (
             select(FrontierPage)
-            .where(FrontierPage.state == "waiting", FrontierPage.priority <= highest, FrontierPage.next_try <= moment)
-            .order_by(FrontierPage.priority, FrontierPage.next_try)
+            .where(FrontierPage.state == state, FrontierPage.priority == priority, FrontierPage.next_try <= moment)
+            .order_by(FrontierPage.next_try)
             .limit(1)
         )
         return _task(session.scalars(query).one_or_none())
-
-    def _due(self, session: Session, moment: datetime) -> Task | None:
-        """What comes round again, longest due first. One question per state: so each is a step in the index."""
-        due: list[FrontierPage] = []
-        for state in ("done", "waiting"):
-            query = (
-                select(FrontierPage)
-                .where(FrontierPage.state == state, FrontierPage.priority == REFRESH, FrontierPage.next_try <= moment)
-                .order_by(FrontierPage.next_try)
-                .limit(1)
-            )
-            due += session.scalars(query).all()
-        return _task(min(due, key=lambda row: row.next_try, default=None))
 
     def _ahead(self, session: Session, moment: datetime) -> Task | None:
         """The next id of the range that is not stored yet. Ids that lists brought in meanwhile count as found."""
@@ -233,6 +239,9 @@ class Frontier:
             assert night.ahead is not None
             rows = self._odai_rows(session, range(night.ahead, night.ahead + BATCH))
             for number in range(night.ahead, night.ahead + BATCH):
+                if night.misses >= HOLE:  # whatever named a higher one was wrong
+                    night = replace(night, ahead_done=True, highest=night.found)
+                    break
                 if night.misses >= MISSES and number > night.highest:
                     night = replace(night, ahead_done=True)
                     break

@@ -20,6 +20,7 @@ def _read_date(text: str, form: str) -> datetime:
 
 
 _UNSEEN = frozenset({"script", "style", "noscript", "template", "head", "-comment"})
+_BLANKS = str.maketrans("\t\r\n\f\v", "     ")
 _MARKS = str.maketrans("", "", "★☆⭐,，　 \u00a0\t\n")
 _DROPPED = dict.fromkeys([*(c for c in (*range(0x20), *range(0x7F, 0xA0)) if c != ord("\n")), *range(0xD800, 0xE000)])
 _DATES = ("%Y年%m月%d日", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d")
@@ -33,9 +34,19 @@ _DATE_READERS: tuple[Callable[[str], datetime], ...] = (
 def words(node: LexborNode) -> str:
     """What people read there: runs of HTML's white space are one space, `<br>` is a line break, wide spaces stay."""
     parts: list[str] = []
-    _gather(node, parts)
+    inside = [node.iter(include_text=True)]  # no recursion: nobody bounds how deep a page is
+    while inside:
+        child = next(inside[-1], None)
+        if child is None:
+            inside.pop()
+        elif child.tag == "-text":
+            parts.append((child.text_content or "").translate(_BLANKS))
+        elif child.tag == "br":
+            parts.append("\v")  # no text holds one by now
+        elif child.tag not in _UNSEEN:
+            inside.append(child.iter(include_text=True))
     lines = "".join(parts).split("\v")
-    return clean("\n".join(line.strip(" ") for line in lines))
+    return clean("\n".join(" ".join(filter(None, line.split(" "))) for line in lines))
 
 
 def clean(text: str) -> str:
@@ -71,7 +82,7 @@ def moment(text: str) -> datetime | None:
 def id_in(href: str | None, kind: str) -> str | None:
     """The id in `/odai/591`, `/boke/11141771#rating` and the like; None where the address is of another kind."""
     for here, after in pairwise(_path(href).split("/")):
-        if here == kind and after.isdecimal() and after.isascii():
+        if here == kind and after.isdecimal() and after.isascii() and len(after) < 19:
             return after.lstrip("0") or "0"
     return None
 
@@ -146,27 +157,3 @@ def _path(href: str | None) -> str:
         return urlsplit(href or "").path
     except ValueError:  # "http://[": pages hold whatever people type
         return ""
-
-
-def _gather(node: LexborNode, parts: list[str]) -> None:
-    for child in node.iter(include_text=True):
-        tag = child.tag or ""
-        if tag == "-text":
-            text = "".join(" " if c in " \t\r\n\f\v" else c for c in child.text_content or "")
-            for piece in _single_spaces(text):
-                if not (piece == " " and parts and parts[-1].endswith((" ", "\v"))):
-                    parts.append(piece)
-        elif tag == "br":
-            parts.append("\v")  # no text holds one by now
-        elif tag not in _UNSEEN:
-            _gather(child, parts)
-
-
-def _single_spaces(text: str) -> list[str]:
-    pieces: list[str] = []
-    for index, word in enumerate(text.split(" ")):
-        if index and not (pieces and pieces[-1] == " "):
-            pieces.append(" ")
-        if word:
-            pieces.append(word)
-    return pieces

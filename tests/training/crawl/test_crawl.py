@@ -138,6 +138,26 @@ async def test_new_odai_beyond_a_large_hole(crawl_config: Make, database: Databa
         assert {str(odai.id) for odai in beyond} <= {row[0] for row in corpus_of(database)["odai"]}
 
 
+async def test_an_id_out_of_all_order_does_not_lead_the_range_away(
+    crawl_config: Make, database: Database, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.crawl.frontier.HOLE", 50)
+    async with BoketeSite(odai=20, shown=100) as site:
+        await crawl(crawl_config(site), database, scheduled=False, clock=clock)
+        following, site.world._next_odai = site.world._next_odai, 10**9
+        stray, _ = site.world.grow(odai=1)
+        for _ in range(2):
+            clock.pass_days(1)
+            site.forget_counts()
+            await crawl(crawl_config(site), database, scheduled=False, clock=clock)
+            assert site.fetched.total() < 200
+        site.world._next_odai = following
+        new, _ = site.world.grow(odai=5)
+        clock.pass_days(1)
+        await crawl(crawl_config(site), database, scheduled=False, clock=clock)
+        assert {str(odai.id) for odai in (*stray, *new)} <= {row[0] for row in corpus_of(database)["odai"]}
+
+
 async def test_lists_that_are_gone_are_noted_and_passed_over(
     crawl_config: Make, database: Database, clock: TestClock
 ) -> None:
@@ -486,6 +506,8 @@ async def test_a_closed_picture_host_leaves_them_for_another_night(
             report = await crawl(crawl_config(site), database, scheduled=False, clock=clock)
             assert (report.ended, report.pictures) == ("done", 0)
             assert len(report.warnings) == 1
+            assert cdn.fetched.total() == 2  # robots.txt and one no
+            assert report.failed < len(site.picture_paths())  # put off together, not one by one
             assert len(jokes_in(database)) > 0
             clock.pass_days(1)
             report = await crawl(crawl_config(site), database, scheduled=False, clock=clock)

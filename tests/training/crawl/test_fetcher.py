@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from yarl import URL
 
 from tests.servers.bokete_server import BoketeSite
 from tests.training.crawl.conftest import TestClock
@@ -345,6 +346,15 @@ async def test_pictures_only_from_hosts_that_are_allowed(fetcher_for: Make) -> N
             assert site.fetched.total() == 0
 
 
+@pytest.mark.parametrize(
+    "url", ["http://cdn.example:99999/x.jpg", f"http://{'a' * 70}.example/x.jpg", "http://a b/x.jpg"]
+)
+async def test_an_address_that_is_none(fetcher_for: Make, url: str) -> None:
+    async with fetcher_for("http://127.0.0.1:9") as fetcher:
+        with pytest.raises(PageFailed):
+            await fetcher.picture(url)
+
+
 async def test_a_host_of_pictures_that_says_no_does_not_end_the_crawl(fetcher_for: Make) -> None:
     async with BoketeSite(odai=20) as site, BoketeSite(odai=20) as cdn, fetcher_for(site) as fetcher:
         base = cdn.url.replace("127.0.0.1", "localhost")
@@ -384,8 +394,6 @@ async def test_each_host_has_its_own_pace(fetcher_for: Make, clock: TestClock) -
     ],
 )
 def test_hosts(url: str, allowed: bool) -> None:
-    from yarl import URL
-
     assert Hosts("https://bokete.jp", ()).may_hold_pictures(URL(url)) is allowed
 
 

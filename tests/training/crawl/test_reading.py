@@ -71,6 +71,7 @@ def test_no_text_breaks_a_reading(text: str) -> None:
         ("/boke/category/123", "boke", None),
         ("/boke/hot?page=2", "boke", None),
         ("/odai/007", "odai", "7"),
+        ("/odai/" + "9" * 30, "odai", None),
         ("/odai/٣", "odai", None),
         ("http://[", "odai", None),
         (None, "odai", None),
@@ -78,6 +79,13 @@ def test_no_text_breaks_a_reading(text: str) -> None:
 )
 def test_id_in(href: str | None, kind: str, found: str | None) -> None:
     assert reading.id_in(href, kind) == found
+
+
+def test_a_page_may_be_nested_as_deep_as_it_likes() -> None:
+    html = "<div>" * 5000 + "底" + "</div>" * 5000
+    body = LexborHTMLParser(html).body
+    assert body is not None
+    assert reading.words(body) == "底"
 
 
 @pytest.mark.parametrize(
