@@ -81,8 +81,11 @@ def relu_over_its_input(x: Any) -> Any:
 class FastCaffeFunction(chainer.links.caffe.CaffeFunction):
     """Chainer's `CaffeFunction`, filled from converted layers instead of a file."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
-        """Build the network of these layers. Raises WeightsUnreadable for one that Chainer does not know."""
+    def __init__(self, layers: Sequence[Layer], entry: str, blob: str) -> None:
+        """Build the network of these layers, from the blob `entry` to `blob`.
+
+        Raises WeightsUnreadable for a layer that Chainer does not know.
+        """
         chainer.Chain.__init__(self)  # not CaffeFunction's, which would parse the file
         self.forwards: dict[str, Callable[..., Any]] = {}
         self.split_map: dict[str, str] = {}
@@ -92,6 +95,24 @@ class FastCaffeFunction(chainer.links.caffe.CaffeFunction):
             self._add(layer, layer.bottom == layer.top and layer.bottom[0] in fresh)
             fresh.difference_update(layer.top)
             fresh.update(layer.top if layer.type in ("Convolution", "InnerProduct") else ())
+        self.entry, self.blob = entry, self.split_map.get(blob, blob)
+        self.needed_after: list[set[str]] = [{self.blob}]
+        for _, bottom, _ in reversed(self.layers[1:]):
+            self.needed_after.insert(0, self.needed_after[0].union(bottom))
+
+    def compute(self, x: Any) -> Any:
+        """A Variable with pictures to the Variable of the blob.
+
+        CaffeFunction's own `forward` keeps every blob until the next picture; here one goes as soon as it is not needed,
+        and the next ones find its memory still in the processor's cache.
+        """
+        variables = {self.entry: x}
+        for (name, bottom, top), needed in zip(self.layers, self.needed_after, strict=True):
+            y = self.forwards[name](*(variables[blob] for blob in bottom))
+            variables.update(zip(top, y if isinstance(y, tuple) else (y,), strict=True))
+            variables = {blob: variable for blob, variable in variables.items() if blob in needed}
+            del y
+        return variables[self.blob]
 
     def _add(self, layer: Layer, may_write_over: bool) -> None:
         method = _caffe_function._type_to_method.get(layer.type)
@@ -181,7 +202,7 @@ class CaffeNet(CaffeWeights):
     ) -> None:
         """As `CaffeWeights`. Raises WeightsMissing, WeightsUnreadable."""
         super().__init__(path, blob=blob, size=size, mean=mean)
-        self.function = FastCaffeFunction(self.layers)
+        self.function = FastCaffeFunction(self.layers, self.input, self.blob)
 
     @cached_property
     def dim(self) -> int:
@@ -194,7 +215,7 @@ class CaffeNet(CaffeWeights):
     def forward(self, x: NDArray[np.float32]) -> Any:
         """Float32 (N, 3, size, size) to a Variable (N, dim). Raises WeightsUnreadable where the size does not fit."""
         try:
-            (y,) = self.function({self.input: chainer.as_variable(x)}, [self.blob])
+            y = self.function.compute(chainer.as_variable(x))
         except (ValueError, chainer.utils.type_check.InvalidType) as error:
             reason = f"{self.path.name} cannot take pictures of {self.input_size} pixels"
             raise WeightsUnreadable(reason) from error

@@ -167,6 +167,21 @@ def test_a_layer_that_chainer_does_not_know(tmp_path: Path) -> None:
     assert CaffeNet(tmp_path / "odd.caffemodel", blob="pool1").dim == 12 * 27 * 27
 
 
+def test_a_layer_with_two_tops(tmp_path: Path) -> None:
+    """Slice cuts channels apart; both halves are used, one of them by a layer that works in place."""
+    layers = [
+        small_caffenet()[1],
+        Layer("slice", "Slice", "conv1", "first second", [(3, 1), (2, 4)]),
+        Layer("relu", "ReLU", "first", "first"),
+        Layer("again", "Concat", "second first", "again"),
+    ]
+    write_caffemodel(tmp_path / "sliced.caffemodel", layers, message="layer")
+    whole, again = (CaffeNet(tmp_path / "sliced.caffemodel", blob=blob) for blob in ("conv1", "again"))
+    y = whole.encode(noise_pictures(1)).reshape(12, -1)
+    expected = np.concatenate([y[4:], np.maximum(y[:4], 0)]).reshape(1, -1)
+    np.testing.assert_array_equal(again.encode(noise_pictures(1)), expected)
+
+
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
