@@ -43,18 +43,16 @@ class Buttons:
         await ack()
         handle, place, asker = self._read(body, action, respond)
         language = (await self.conversation.rules(place)).language
-        user = body["user"]["id"]
-        if self.config.chat.again_by == "poster" and user != handle.owner:
-            await asker.tell(say("only_poster", language))
-            return
         try:
             answer = await self._find(handle)
+            if answer is not None and not await self.conversation.may_ask_again(answer, place):
+                raise BokeRefused("only_poster")
         except BokeRefused as refusal:
             await asker.tell(refusal.line(language))
             return
         name = handle.picture or (answer.picture_url if answer else None) or ""
         there = Place("slack", place.channel_id, handle.owner, place.guild_id, handle.post_ts or None)
-        post = Post(there, [self.posts.pictures.again(name)], action["action_ts"], asked=True, asked_by=user)
+        post = Post(there, [self.posts.pictures.again(name)], action["action_ts"], asked=True, asked_by=place.user_id)
         ask = Ask(mode=answer.mode if answer else None, again_of=handle.answer_id or None)
         await self.answers.answer(post, Spot(place.channel_id, asker.thread_ts), ask, asker)
 

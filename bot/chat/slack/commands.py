@@ -23,6 +23,8 @@ from bot.conversation import Post
 from bot.messages import Language, say
 
 SHORTCUT = "boke_this"
+BEST = 5  # jokes in /boke-stats
+LONGEST_WORD = 40  # of what is quoted back, in characters
 PRIVATE = frozenset({"private", "内緒", "ないしょ", "こっそり"})
 BACK = frozenset({"off", "解除", "戻す"})
 WORDS = {
@@ -76,7 +78,7 @@ class Commands:
         if first in WORDS["help"]:
             await asker.tell(say("help", language, **COMMANDS))
         elif wish.unknown:
-            await asker.tell(say("not_understood", language, word=wish.unknown, **COMMANDS))
+            await asker.tell(say("not_understood", language, word=wish.unknown[:LONGEST_WORD], **COMMANDS))
         else:
             await self._boke(command, wish, asker, language)
 
@@ -85,7 +87,8 @@ class Commands:
         await ack()
         place = self.posts.place(command["channel_id"])
         language = await self._language(command)
-        best = await self.conversation.best_today(place)
+        best = await self.conversation.best_today(place, 4 * BEST)
+        best = tuple(ranked for ranked in best if ranked.answer.reply_id)[:BEST]  # no private ones
         if not best:
             await Asker(respond).tell(say("best_none", language))
             return

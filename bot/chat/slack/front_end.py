@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from bot.boke import BokeRefused
 from bot.chat.slack.answering import Answering, Asker
 from bot.chat.slack.blocks import AGAIN, CARD, DOWN, UP
 from bot.chat.slack.buttons import Buttons
+from bot.chat.slack.check import missing_secret
 from bot.chat.slack.client import (
     TOKEN_REFUSED,
     UNREACHABLE,
@@ -36,7 +38,7 @@ from bot.chat.slack.commands import SHORTCUT, Commands
 from bot.chat.slack.pictures import Pictures
 from bot.chat.slack.posts import Me, Posts
 from bot.chat.slack.settings import FORM, Settings
-from bot.chat.slack.speaker import Speaker, Spot
+from bot.chat.slack.speaker import NotHere, Speaker, Spot
 from bot.conversation import Conversation
 from bot.messages import say
 from store.errors import DatabaseError
@@ -52,6 +54,7 @@ TIMEOUT_S = 30.0  # for one call of the Web API
 LONGEST_WAIT_S = 60.0  # between two attempts to reach Slack at the start
 STOP_S = 1.0  # for answers under way; the workers have finished theirs by then
 PING_S = 10.0
+REPEAT_S = 300.0  # before slack_sdk may say the same again
 _LINK_BUTTON = re.compile(r"open_\d+")
 
 _bolt_log = logging.getLogger("bot.chat.slack.bolt")
@@ -88,11 +91,11 @@ class SlackFrontEnd:
 
     async def start(self) -> None:
         """Begin to connect; where Slack cannot be reached, that goes on in the background."""
-        missing = self._missing()
+        missing = missing_secret(self.config)
         if missing:
             log.error("Slack stays off: %s", missing)
             return
-        self._connecting = asyncio.create_task(self._connect(), name="slack")
+        self._connecting = asyncio.create_task(self._connected(), name="slack")
 
     async def stop(self) -> None:
         """Take nothing more, finish what is under way, let go of the connections."""
@@ -112,23 +115,15 @@ class SlackFrontEnd:
             await self._session.close()
 
     async def tell(self, channel_id: str, text: str) -> None:
-        """Say a line in a channel, such as how a training run ended. Raises NotHere; nothing where Slack is off."""
-        if self.speaker is not None and not self._given_up:
-            await self.speaker.line(Spot(channel_id), text)
+        """Say a line in a channel, such as how a training run ended. Raises NotHere where that cannot be done."""
+        if self.speaker is None or self._given_up or await self.speaker.line(Spot(channel_id), text) is None:
+            raise NotHere(channel_id)
 
-    def _missing(self) -> str:
-        """Which secret is not set, and where to find it."""
-        secrets = self.config.secrets
-        if secrets.slack_bot_token is None:
-            return "SLACK_BOT_TOKEN is not set (Slack's page of the app, OAuth & Permissions, starts with xoxb-)"
-        if self.config.slack.mode == "socket" and secrets.slack_app_token is None:
-            return (
-                "SLACK_APP_TOKEN is not set (Slack's page of the app, Basic Information, App-Level Tokens, with the "
-                "scope connections:write; starts with xapp-)"
-            )
-        if self.config.slack.mode == "http" and secrets.slack_signing_secret is None:
-            return "SLACK_SIGNING_SECRET is not set (Slack's page of the app, Basic Information)"
-        return ""
+    async def _connected(self) -> None:
+        try:
+            await self._connect()
+        except Exception:
+            log.exception("Slack stays off")
 
     async def _connect(self) -> None:
         secrets = self.config.secrets
@@ -160,6 +155,7 @@ class SlackFrontEnd:
             )
             await self._socket.connect_async()
         if not self._given_up:
+            self.app.announcements.register(self.name, self.tell)
             log.info("Slack: %s is in %s", me.name, me.team or me.team_id)
 
     async def _who(self, client: SlackClient) -> Me | None:
@@ -181,10 +177,7 @@ class SlackFrontEnd:
                     log.warning(
                         "Slack: the app lacks scopes, so these do not work: %s. Install it again with them", lost
                     )
-                get = answer.get
-                return Me(
-                    answer["user_id"], get("bot_id") or "", answer["team_id"], get("user") or "boke", get("team") or ""
-                )
+                return Me(*(str(answer.get(name) or "") for name in ("user_id", "bot_id", "team_id", "user", "team")))
             log.warning("Slack cannot be reached (%s), trying again in %.0f s", why, wait)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST_WAIT_S)
@@ -301,17 +294,22 @@ class SlackFrontEnd:
 
 
 class _Calm(logging.Filter):
-    """slack_sdk repeats itself, with tracebacks, while it cannot connect: each line once, without."""
+    """slack_sdk repeats itself, with tracebacks, while it cannot connect: each line now and then, without."""
 
     def __init__(self, over: Callable[[], bool]) -> None:
         super().__init__()
-        self._over, self._last = over, ""
+        self._over = over
+        self._told: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.exc_info = None
-        text = record.getMessage()
-        again, self._last = text == self._last, text
-        return not (again or self._over())
+        text, now = record.getMessage(), time.monotonic()
+        if self._over() or now - self._told.get(text, -REPEAT_S) < REPEAT_S:
+            return False
+        if len(self._told) > 100:
+            self._told.clear()
+        self._told[text] = now
+        return True
 
 
 def _calm_logs(over: Callable[[], bool]) -> None:

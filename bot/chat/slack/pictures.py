@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import html
 import logging
+import mimetypes
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -84,7 +85,7 @@ class Pictures:
             except BokeRefused as refusal:
                 log.warning("a file of another workspace cannot be looked at: %s", refusal)
                 return None
-        kind = str(file.get("mimetype") or "")
+        kind = str(file.get("mimetype") or mimetypes.guess_type(str(file.get("name") or ""))[0] or "")
         if not kind.startswith("image/") or kind in DRAWN or file.get("mode") in UNSEEN or file.get("is_external"):
             return None
         return PostedPicture(functools.partial(self._fetch_file, file), f"{FILE}{file.get('id')}")

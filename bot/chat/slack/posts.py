@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 WRITTEN_BY_PEOPLE = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 LAST_MESSAGES = 50  # in which the last picture is looked for
 MOST_REPLIES = 200
+EDIT_AGE_S = 900  # pictures that come to older posts are not answered any more
 COMMANDS = {
     "boke": "/boke",
     "settings": "/boke-settings",
@@ -129,7 +131,7 @@ class Posts:
             if reason(error) in NOT_HERE:
                 raise NotHere(channel) from None
             raise
-        for source in await self._sources(answer["messages"]):
+        async for source in self._sources(answer["messages"]):
             place = self.place(channel, source.owner)
             if source.owner == asker or not await self.conversation.service.opted_out(place):
                 return source
@@ -185,7 +187,7 @@ class Posts:
         known = {picture.url for picture in await self.pictures.of_message(before, asked=asked)}
         source = await self.source(now, asked=asked)
         fresh = tuple(picture for picture in source.pictures if picture.url not in known)
-        if fresh:
+        if fresh and time.time() - float(source.ts) < EDIT_AGE_S:
             source = Source(source.owner, source.ts, source.thread_ts, fresh)
             await self._answer(channel, source, asked=asked, by=source.owner, event_id=source.ts)
 
@@ -213,13 +215,17 @@ class Posts:
         except UNREACHABLE as error:
             log.warning("a thread in %s cannot be read (%s)", channel, type(error).__name__)
             return None
-        found = await self._sources(sorted(answer["messages"], key=_when, reverse=True))
-        return found[0] if found else None
+        async for source in self._sources(sorted(answer["messages"], key=_when, reverse=True)):
+            return source
+        return None
 
-    async def _sources(self, messages: list[dict[str, Any]]) -> list[Source]:
+    async def _sources(self, messages: Iterable[dict[str, Any]]) -> AsyncIterator[Source]:
         """Those of the messages that have pictures, and are not the bot's own."""
-        found = [await self.source(m, asked=False) for m in messages if m.get("user") != self.me.user_id]
-        return [source for source in found if source.pictures]
+        for message in messages:
+            if message.get("user") != self.me.user_id:
+                source = await self.source(message, asked=False)
+                if source.pictures:
+                    yield source
 
 
 def is_direct(channel: str) -> bool:

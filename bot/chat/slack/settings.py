@@ -50,19 +50,20 @@ class Settings:
     async def on_saved(self, ack: AsyncAck, body: dict[str, Any], view: dict[str, Any]) -> None:
         """The form came back."""
         meta = json.loads(view["private_metadata"])
-        place = self.posts.place(meta["channel"], body["user"]["id"])
-        before = await self.conversation.rules(place)
+        language: Language = "en" if meta["language"] == "en" else "ja"
         choices = read_form(view["state"]["values"])
         if bool(choices.get("quiet_from")) != bool(choices.get("quiet_to")):
-            await ack(response_action="errors", errors={"quiet_to": say("quiet_both", before.language)})
+            await ack(response_action="errors", errors={"quiet_to": say("quiet_both", language)})
             return
         await ack()
+        place = self.posts.place(meta["channel"], body["user"]["id"])
+        before = await self.conversation.rules(place)
         asker = Asker(AsyncRespond(response_url=meta["url"]))
         try:
             after = await self.conversation.change_rules(place, **choices)
         except DatabaseError as error:
             log.error("settings could not be kept: %s", error)
-            await asker.tell(say("try_later", before.language))
+            await asker.tell(say("try_later", language))
             return
         await asker.tell(say("settings_saved", after.language, summary=summary(after, is_direct(place.channel_id))))
         if after.enabled and not before.enabled:
@@ -114,7 +115,7 @@ def form(rules: ChannelRules, channel: str, response_url: str, notice: str = "")
     return {
         "type": "modal",
         "callback_id": FORM,
-        "private_metadata": json.dumps({"channel": channel, "url": response_url}),
+        "private_metadata": json.dumps({"channel": channel, "url": response_url, "language": language}),
         "title": plain(say("settings_title", language)),
         "submit": plain(say("settings_save", language)),
         "close": plain(say("settings_cancel", language)),

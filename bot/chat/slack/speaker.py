@@ -18,7 +18,7 @@ from bot.chat.slack.client import NOT_HERE, TOKEN_REFUSED, UNREACHABLE, may_have
 log = logging.getLogger(__name__)
 
 TRIES = 3
-PAUSE_S = 0.5  # before a message is tried again; doubles
+PAUSE_S = 0.5  # before a message is tried again; doubles each time
 LOOK_BACK_S = 300.0  # how far a message of our own is looked for; clocks differ
 MAX_TITLE = 200  # characters of a card's title
 
@@ -32,7 +32,10 @@ class Spot:
 
 
 class NotHere(Exception):
-    """The bot is not a member of the channel."""
+    """The bot cannot speak in a channel: it is no member of it."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(f"the bot cannot speak in {channel}: is it a member?")
 
 
 class Speaker:
@@ -54,7 +57,7 @@ class Speaker:
         """
         for number in range(TRIES):
             if number:
-                await asyncio.sleep(PAUSE_S * 2**number)
+                await asyncio.sleep(PAUSE_S * 2 ** (number - 1))
             try:
                 if number and (ts := await self._find(spot, name)):
                     return ts

@@ -58,6 +58,11 @@ class Talk:
             await self.idle_tasks()
             await self.slack.settled()
 
+    async def connected(self) -> None:
+        """Wait until the bot knows that it is connected."""
+        assert self.front._connecting is not None
+        await self.front._connecting
+
     async def idle_tasks(self) -> None:
         """Wait for what the bot has begun."""
         while self.front._under_way:

@@ -156,6 +156,16 @@ async def test_todays_best_tells_nothing_of_other_channels(talk: Talk) -> None:
     assert (await private_line(talk, other)).startswith("今日はまだ")
 
 
+async def test_todays_best_tells_nothing_that_one_person_saw(talk: Talk) -> None:
+    await talk.joke()
+    await boke(talk, "private")
+    secret = await talk.slack.wait_for_ephemeral(talk.taro, talk.channel)
+    await talk.slack.click(secret, "boke_up", talk.taro)
+    await talk.slack.wait_for_edit(secret)
+    await boke(talk, command="/boke-stats")
+    assert (await private_line(talk)).startswith("今日はまだ")
+
+
 async def test_forgetting_somebody(talk: Talk) -> None:
     await talk.slack.command("/boke-forget", user=talk.hanako, channel=talk.channel)
     line = await talk.slack.wait_for_ephemeral(talk.hanako, talk.channel)

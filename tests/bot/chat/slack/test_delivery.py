@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import pytest
 
@@ -81,10 +82,13 @@ async def test_a_line_that_breaks_is_taken_up_again(talk: Talk) -> None:
     assert is_joke(await talk.slack.wait_for_message(talk.channel, thread=posted))
 
 
-async def test_socket_mode_switched_off_and_on(talk: Talk) -> None:
+async def test_socket_mode_switched_off_and_on(talk: Talk, caplog: pytest.LogCaptureFixture) -> None:
     opened = len(talk.slack.calls("apps.connections.open"))
     await talk.slack.disconnect("link_disabled")
-    await talk.slack.wait_for_call("apps.connections.open", opened + 1)
+    await talk.slack.wait_for_call("apps.connections.open", opened + 4)
+    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(lines) == len(set(lines))  # it is tried again and again, and said once
+    assert all(record.exc_info is None for record in caplog.records)
     talk.slack.socket_mode = True
     await talk.slack.wait_for_socket()
     assert is_joke((await talk.joke())[1])

@@ -207,6 +207,24 @@ async def test_an_edit_changes_nothing_unless_the_picture_goes(talk: Talk) -> No
     assert talk.slack.answers(talk.channel) == [second]
 
 
+async def test_a_picture_that_comes_to_an_old_post_is_left_alone(talking: Talking) -> None:
+    async with talking(pictures={"allowed_hosts": ["localhost"]}) as talk:
+        posted = await talk.slack.post(talk.channel, talk.hanako, "やあ")
+        posted.ts = f"{float(posted.ts) - 3600:.6f}"
+        await talk.slack.edit(posted, talk.slack.elsewhere.put("/cat.jpg", picture(), "image/jpeg"))
+        await talk.idle()
+        assert talk.slack.answers(talk.channel) == []
+
+
+async def test_the_admin_channel_reads_how_training_ended(talking: Talking) -> None:
+    async with talking(chat={"admin_channel": "slack:C9"}) as talk:
+        await talk.connected()
+        assert not await talk.app.announcements.announce("まだ誰もいません")
+        admins = talk.slack.add_channel("C9")
+        assert await talk.app.announcements.announce("新しいモデルに切り替えました。")
+        assert (await talk.slack.wait_for_message(admins)).plain == "新しいモデルに切り替えました。"
+
+
 async def test_inviting_the_bot_enables_the_channel_and_it_says_what_it_does(talk: Talk) -> None:
     private = talk.slack.add_channel("G2", kind="group", bot=False)
     await talk.slack.invite(private, by=talk.hanako)
