@@ -108,9 +108,9 @@ def main(
     else:
         print_table(Console(), evaluation, boke_model.bundle.manifest.language, "the score is ln p per character")
         if found.trained:
-            print(f"Left out: {found.trained:,} pictures that the model was trained on.")
+            print(f"Left out, because the model was trained on them: {found.trained:,} of the corpus's pictures.")
     if found.unreadable:
-        _complain(f"{len(found.unreadable):,} pictures could not be read and were not measured")
+        _complain(f"{len(found.unreadable):,} of the corpus's pictures could not be read; they are not measured")
 
 
 def _on(progress: Progress) -> Report:

@@ -42,6 +42,7 @@ PAIRS = 200_000
 STARRED = 5  # jokes with stars that a picture needs before they are ranked
 ANSWERED_AT_ONCE = 32  # pictures
 _TOKENS_AT_ONCE = 32_768
+_TEXTS_AT_ONCE = 2048  # each with a picture's vector
 _WITHOUT_SPACES = ("ja", "zh", "th")
 
 
@@ -181,7 +182,8 @@ def _log_probs(
     found = np.empty(len(texts))
     start = 0
     while start < len(order):
-        part = order[start : start + max(1, _TOKENS_AT_ONCE // int(tokens[order[start]]))]
+        size = min(_TEXTS_AT_ONCE, max(1, _TOKENS_AT_ONCE // int(tokens[order[start]])))
+        part = order[start : start + size]
         found[part] = model.log_prob_of_features(features[which[part]], [texts[i] for i in part])
         start += len(part)
         report(stage, start, len(order))
