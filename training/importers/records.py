@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -157,14 +158,9 @@ def storable(text: str) -> str:
 
 def inside(folder: Path, name: str) -> Path:
     """The file of that name, relative to a folder and below it. Raises NotAJoke"""
-    path = PurePosixPath(name)
-    depth = 0
-    for part in path.parts:
-        depth += -1 if part == ".." else 1
-        if depth < 0:
-            break
-    if path.is_absolute() or re.match(r"[A-Za-z]:", name) or depth < 1:
-        raise NotAJoke(f'the picture "{name[:80]}" is not below the file\'s own folder')
     if "\0" in name:
         raise NotAJoke("the picture's name holds a NUL")
+    path = PurePosixPath(posixpath.normpath(name))
+    if path.is_absolute() or path.parts[:1] == ("..",) or path == PurePosixPath(".") or re.match(r"[A-Za-z]:", name):
+        raise NotAJoke(f'the picture "{name[:80]}" is not below the file\'s own folder')
     return folder / path
