@@ -7,6 +7,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from training.crawl import reading
 from training.crawl.parsed import Page, ParsedBoke, ParsedOdai
 
+MAIN = ".main_container"  # where jokes stand; around it are links to other people's
+
 
 def recognise(document: LexborHTMLParser) -> bool:
     """Is this page of this layout?"""

@@ -10,6 +10,9 @@ from training.crawl.parsed import Page, ParsedBoke, ParsedOdai
 _ENTRIES = ".content-boke > .boke, #content > div.boke"
 
 
+MAIN = "#content, .content-boke"  # where jokes stand; around it are links to other people's
+
+
 def recognise(document: LexborHTMLParser) -> bool:
     """Is this page of this layout?"""
     return document.css_first(f".content-boke, div.photo-content img[src], {_ENTRIES}") is not None

@@ -15,6 +15,7 @@ from training.crawl.parsed import Page, ParsedBoke, ParsedOdai
 
 _HEADINGS = ("a[href*='/boke/'] h1", "a h1")
 _PICTURE = "figure img[src]"
+MAIN = "#__next main"  # where jokes stand; around it are links to other people's
 
 
 def recognise(document: LexborHTMLParser) -> bool:

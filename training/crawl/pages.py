@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selectolax.lexbor import LexborHTMLParser
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from training.crawl import generation1, generation2, generation3, reading
 from training.crawl.errors import UnknownLayout
@@ -47,7 +47,8 @@ def parse_page(url: str, html: str) -> Page:
         return page
     if page is None:
         raise UnknownLayout(f"{url} is of no known layout")
-    if page.kind != "list" or not _names_nothing(document):
+    main = document.css_first(layout.MAIN) if layout is not None else None
+    if page.kind != "list" or not _names_nothing(main or document.body):
         raise UnknownLayout(f"{url} looks like layout {page.generation}, but holds neither picture nor joke")
     return page
 
@@ -62,7 +63,7 @@ def is_too_fast(url: str, html: str) -> bool:
 
 def names_nothing(html: str) -> bool:
     """No link to an odai or a joke and no picture of one: the empty page behind the end of a list, in any layout."""
-    return _names_nothing(LexborHTMLParser(html))
+    return _names_nothing(LexborHTMLParser(html).body)
 
 
 def _spoken(document: LexborHTMLParser, page: Page | None) -> PageKind | None:
@@ -73,8 +74,8 @@ def _spoken(document: LexborHTMLParser, page: Page | None) -> PageKind | None:
     return next((kind for words, kind in kinds if words in shown and not any(words in text for text in held)), None)
 
 
-def _names_nothing(document: LexborHTMLParser) -> bool:
-    if document.body is None:
+def _names_nothing(node: LexborNode | None) -> bool:
+    if node is None:
         return True
-    linked = any(reading.id_in(h, "odai") or reading.id_in(h, "boke") for h in reading.links(document.body))
-    return not linked and document.css_first("img[src*='/photo/odai/']") is None
+    linked = any(reading.id_in(h, "odai") or reading.id_in(h, "boke") for h in reading.links(node))
+    return not linked and node.css_first("img[src*='/photo/odai/']") is None

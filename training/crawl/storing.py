@@ -46,31 +46,33 @@ class Stored:
 
 def store_page(session: Session, page: Page, moment: datetime, *, base_url: str, night: datetime) -> Stored:
     """Write what a page holds. `night`: when this night began; what was first seen since then counts as fresh."""
-    rows = {row.external_id: row for row in session.scalars(_known(Odai, (o.external_id for o in page.odai)))}
-    new_odai = [odai for odai in page.odai if odai.external_id not in rows]
+    known = {row.external_id: row for row in session.scalars(_known(Boke, (b.external_id for b in page.jokes)))}
+    posed = [odai for odai in page.odai if not _says_nothing(odai, page, known)]
+    rows = {row.external_id: row for row in session.scalars(_known(Odai, (o.external_id for o in posed)))}
+    new_odai = [odai for odai in posed if odai.external_id not in rows]
     for odai in new_odai:
         rows[odai.external_id] = Odai(source=SOURCE, external_id=odai.external_id, first_seen=moment, missing_count=0)
         session.add(rows[odai.external_id])
-    named = _places(session, page.odai)
-    for odai in page.odai:
+    named = _places(session, posed)
+    for odai in posed:
         _update_odai(rows[odai.external_id], odai, named, moment)
     session.flush()  # jokes need the keys of new odai
 
-    known = {row.external_id: row for row in session.scalars(_known(Boke, (b.external_id for b in page.jokes)))}
+    stored: list[str] = []
     fresh = 0
     for boke in page.jokes:
-        odai_row = rows.get(boke.odai_id)
-        if odai_row is None:
-            continue
         row = known.get(boke.external_id)
+        odai_row = rows.get(boke.odai_id)
+        if row is None and odai_row is None:
+            continue
         if row is None:
             row = Boke(source=SOURCE, external_id=boke.external_id, first_seen=moment, missing_count=0, text="")
             row.url = f"{base_url}/boke/{boke.external_id}"
             session.add(row)
+        stored.append(boke.external_id)
         fresh += row.first_seen >= night
         _update_boke(row, boke, odai_row, moment)
     session.flush()
-    stored = [boke.external_id for boke in page.jokes if boke.odai_id in rows]
     seen = [row.posted or row.first_seen for row in rows.values()]
     return Stored(
         new_odai=len(new_odai),
@@ -206,6 +208,12 @@ def _sizes(url: str) -> list[str]:
     return [url]
 
 
+def _says_nothing(odai: ParsedOdai, page: Page, known: dict[str | None, Boke]) -> bool:
+    """A picture without an odai's id, whose jokes the corpus has under the odai itself."""
+    own = [boke.external_id for boke in page.jokes if boke.odai_id == odai.external_id]
+    return not odai.external_id.isdecimal() and all(external_id in known for external_id in own)
+
+
 def _update_odai(row: Odai, odai: ParsedOdai, places: dict[str, _Place], moment: datetime) -> None:
     place = places.get(odai.picture_url or "")
     if place is not None and row.picture_digest is None:
@@ -219,11 +227,12 @@ def _update_odai(row: Odai, odai: ParsedOdai, places: dict[str, _Place], moment:
     row.missing_since, row.missing_count = None, 0
 
 
-def _update_boke(row: Boke, boke: ParsedBoke, odai: Odai, moment: datetime) -> None:
+def _update_boke(row: Boke, boke: ParsedBoke, odai: Odai | None, moment: datetime) -> None:
     if row.text != boke.text:
         row.text, row.text_hash = boke.text, text_hash(boke.text)
-    row.odai_id = odai.id
-    row.picture_digest = odai.picture_digest or row.picture_digest
+    if odai is not None and (row.odai_id is None or odai.external_id.isdecimal()):
+        row.odai_id = odai.id
+        row.picture_digest = odai.picture_digest or row.picture_digest
     row.stars = float(boke.stars) if boke.stars is not None else row.stars
     row.ratings = boke.ratings if boke.ratings is not None else row.ratings
     row.category = clip(boke.category, 64) or row.category

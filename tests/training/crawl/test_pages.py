@@ -138,6 +138,14 @@ async def test_the_page_of_a_joke(generation: int, next_data: bool) -> None:
 
 
 @variants
+async def test_a_list_that_is_empty(generation: int, next_data: bool) -> None:
+    async with BoketeSite(odai=3, generation=generation, next_data=next_data) as site:
+        site.world.boke.clear()
+        page = await page_of(site, "/boke/legend?page=0")
+        assert (page.kind, page.generation, page.jokes) == ("list", generation, ())
+
+
+@variants
 async def test_pages_that_speak(generation: int, next_data: bool) -> None:
     async with BoketeSite(odai=20, generation=generation, next_data=next_data) as site:
         assert (await page_of(site, "/odai/7")).kind == "not_found"
