@@ -29,6 +29,7 @@ class RunRecord:
     metrics: dict[str, Any]
     champion_metrics: dict[str, Any]
     bundle_digest: str | None
+    champion_digest: str | None
     started: datetime
     ended: datetime | None
 
@@ -146,6 +147,7 @@ def _record(run: Run) -> RunRecord:
         dict(run.metrics),
         dict(run.champion_metrics),
         run.bundle_digest,
+        run.champion_digest,
         run.started,
         run.ended,
     )

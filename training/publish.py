@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -46,7 +47,7 @@ class Published:
     """A bundle in the models folder.
 
     Attributes:
-        name: of its folder.
+        name: of its folder. digest: of its manifest, which is the bundle's.
         created, recipe, encoder: as its manifest says.
         bits_per_char: on held-out pictures, when it was trained; None where that is not known.
         live: is it the current one?
@@ -54,6 +55,7 @@ class Published:
     """
 
     name: str
+    digest: str
     path: Path
     created: str
     recipe: str
@@ -102,11 +104,12 @@ def published(models: Path) -> list[Published]:
     live, withdrawn = current_folder(models), _withdrawn(models)
     found = []
     for path in sorted(models.glob("*")) if models.is_dir() else []:
-        facts = _manifest(path) if _NAME.fullmatch(path.name) else None
+        text, facts = _manifest(path) if _NAME.fullmatch(path.name) else (b"", None)
         if facts is not None:
             found.append(
                 Published(
                     path.name,
+                    hashlib.sha256(text).hexdigest(),
                     path,
                     str(facts.get("created", "")),
                     str(facts.get("recipe", "")),
@@ -181,12 +184,13 @@ def _is_whole(place: Path) -> bool:
     return True
 
 
-def _manifest(path: Path) -> dict[str, Any] | None:
+def _manifest(path: Path) -> tuple[bytes, dict[str, Any] | None]:
     try:
-        facts = json.loads((path / MANIFEST).read_bytes())
+        text = (path / MANIFEST).read_bytes()
+        facts = json.loads(text)
     except (OSError, ValueError):
-        return None
-    return facts if isinstance(facts, dict) else None
+        return b"", None
+    return text, facts if isinstance(facts, dict) else None
 
 
 def _withdrawn(models: Path) -> set[str]:

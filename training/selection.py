@@ -12,32 +12,18 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, overload
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bokemodel.tokenizer import Tokenizer
 from store.text import text_hash
+from training.corpus import Joke, VotedJoke
 from training.snapshots import write_whole
 
 FACTS, TEXTS = "selection.json", "texts.bin"
-NAMES = ("ends", "picture", "stars", "ratings", "votes", "hashes", "digests", "dev")
-
-
-class SelectedJoke(Protocol):
-    """What is needed of a joke; `training.corpus.Joke` is one."""
-
-    @property
-    def picture(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def stars(self) -> float | None: ...
-    @property
-    def ratings(self) -> int | None: ...
-    @property
-    def votes(self) -> float: ...
+NAMES = ("ends", "picture", "stars", "ratings", "votes", "hashes", "digests", "dev", "vectors")
 
 
 class StoredTexts(Sequence[str]):
@@ -89,7 +75,8 @@ class Selection:
         fingerprint: SHA-256 of all that was selected.
         texts: (N,). picture: (N,) numbers of pictures. stars, ratings: (N,) NaN where unknown. votes: (N,) for minus against.
         hashes: (N,) `store.text.text_hash`.
-        digests: (P,) bytes, SHA-256 of each picture in hex. dev: (P,) is the picture held out?
+        digests: (P,) bytes, SHA-256 of each picture in hex, or what chat knows it by. dev: (P,) is the picture held out?
+        vectors: (C, dim) of the pictures from chat, which are the last C.
         facts: what the selecting program wanted to keep with it.
     """
 
@@ -102,6 +89,7 @@ class Selection:
     hashes: NDArray[np.int64]
     digests: NDArray[np.bytes_]
     dev: NDArray[np.bool_]
+    vectors: NDArray[np.float32]
     facts: dict[str, Any]
 
     def __len__(self) -> int:
@@ -124,13 +112,13 @@ class Selection:
 
 
 def write_selection(
-    jokes: Iterable[SelectedJoke], folder: Path, is_dev: Callable[[str], bool], facts: Callable[[], dict[str, Any]]
+    jokes: Iterable[Joke], voted: Iterable[VotedJoke], folder: Path, facts: Callable[[], dict[str, Any]]
 ) -> Selection:
     """Keep the jokes of a run in a folder, replacing what was there.
 
     Args:
         jokes: in the order of their pictures.
-        is_dev: is a picture (digest) held out? Called once for each, after its last joke.
+        voted: liked answers from chat, in the order of their pictures; they come after all others.
         facts: called at the end; what is to be kept with the selection.
 
     Raises: OSError
@@ -138,51 +126,74 @@ def write_selection(
     half = folder.with_name(f".{folder.name}.half")
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
-    total = hashlib.sha256()
-    ends, picture, hashes = array("q"), array("i"), array("q")
-    stars, ratings, votes = array("f"), array("f"), array("f")
-    digests: list[bytes] = []
-    dev: list[bool] = []
-    size, last = 0, None
+    vectors: list[NDArray[np.float32]] = []
     with (half / TEXTS).open("wb") as stream:
+        writer = _Writer(stream)
         for joke in jokes:
-            if joke.picture != last:
-                if last is not None:
-                    dev.append(is_dev(last))
-                digests.append(joke.picture.encode())
-                last = joke.picture
-            data = joke.text.encode()
-            stream.write(data)
-            size += len(data)
-            ends.append(size)
-            picture.append(len(digests) - 1)
-            hashes.append(text_hash(joke.text))
-            stars.append(np.nan if joke.stars is None else joke.stars)
-            ratings.append(np.nan if joke.ratings is None else joke.ratings)
-            votes.append(joke.votes)
-            total.update(f"{joke.picture} {joke.stars} {joke.ratings} {joke.votes} {len(data)} ".encode() + data)
-    if last is not None:
-        dev.append(is_dev(last))
-    total.update(bytes(dev))
-    arrays: dict[str, NDArray[Any]] = {
-        "ends": np.frombuffer(ends, np.int64) if ends else np.empty(0, np.int64),
-        "picture": np.array(picture, np.int32),
-        "stars": np.array(stars, np.float32),
-        "ratings": np.array(ratings, np.float32),
-        "votes": np.array(votes, np.float32),
-        "hashes": np.array(hashes, np.int64),
-        "digests": np.array(digests, "S64"),
-        "dev": np.array(dev, bool),
-    }
-    for name, values in arrays.items():
+            writer.add(joke)
+        writer.hold_one_out()
+        for answer in voted:
+            if writer.add(answer.joke):
+                vectors.append(answer.vector)
+    for name, values in writer.arrays(vectors).items():
         np.save(half / f"{name}.npy", values, allow_pickle=False)
-    kept = {"fingerprint": total.hexdigest(), "jokes": len(ends), "facts": facts()}
+    kept = {"fingerprint": writer.total.hexdigest(), "jokes": len(writer.ends), "facts": facts()}
     write_whole(half / FACTS, json.dumps(kept, ensure_ascii=False).encode())
     shutil.rmtree(folder, ignore_errors=True)
     half.rename(folder)
     found = read_selection(folder)
     assert found is not None
     return found
+
+
+class _Writer:
+    """Takes jokes in, one after the other."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.size, self.total = stream, 0, hashlib.sha256()
+        self.ends, self.picture, self.hashes = array("q"), array("i"), array("q")
+        self.stars, self.ratings, self.votes = array("f"), array("f"), array("f")
+        self.digests: list[bytes] = []
+        self.dev: list[bool] = []
+
+    def add(self, joke: Joke) -> bool:
+        """Take a joke in; True where its picture is a new one."""
+        key = joke.picture.encode()
+        fresh = not self.digests or key != self.digests[-1]
+        if fresh:
+            self.digests.append(key)
+            self.dev.append(joke.split == "dev")
+        data, votes = joke.text.encode(), joke.up - joke.down
+        self.stream.write(data)
+        self.size += len(data)
+        self.ends.append(self.size)
+        self.picture.append(len(self.digests) - 1)
+        self.hashes.append(text_hash(joke.text))
+        self.stars.append(np.nan if joke.stars is None else joke.stars)
+        self.ratings.append(np.nan if joke.ratings is None else joke.ratings)
+        self.votes.append(votes)
+        facts = f"{joke.picture} {joke.split} {joke.stars} {joke.ratings} {votes} {len(data)} "
+        self.total.update(facts.encode() + data)
+        return fresh
+
+    def hold_one_out(self) -> None:
+        """Of so few pictures that none is held out, the one with the smallest digest is: something must be measured."""
+        if len(self.dev) > 1 and not any(self.dev):
+            self.dev[self.digests.index(min(self.digests))] = True
+            self.total.update(b"one")
+
+    def arrays(self, vectors: list[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+        return {
+            "ends": np.array(self.ends, np.int64),
+            "picture": np.array(self.picture, np.int32),
+            "stars": np.array(self.stars, np.float32),
+            "ratings": np.array(self.ratings, np.float32),
+            "votes": np.array(self.votes, np.float32),
+            "hashes": np.array(self.hashes, np.int64),
+            "digests": np.array(self.digests, "S64"),
+            "dev": np.array(self.dev, bool),
+            "vectors": np.array(vectors, np.float32) if vectors else np.empty((0, 0), np.float32),
+        }
 
 
 def read_selection(folder: Path) -> Selection | None:
