@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +102,13 @@ async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Infe
     await inference.start()
     yield inference
     await inference.stop()
+
+
+@pytest.fixture(autouse=True)
+def no_tracebacks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever happens, the bot expected it."""
+    yield
+    assert [record for record in caplog.get_records("call") if record.exc_info] == []
 
 
 @pytest.fixture
