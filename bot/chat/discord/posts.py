@@ -150,6 +150,8 @@ class Posts:
             async with typing(message.channel):
                 async for said in self.conversation.reply(post):
                     if not watched.isdisjoint(self._gone):
+                        if said.answer is not None:
+                            await self.conversation.take_back(said.answer.id)
                         break
                     await self._say(message, post, said, rules.language)
         except PostGone:

@@ -40,6 +40,26 @@ async def test_a_mention_in_reply_to_a_picture_is_about_that_picture(
         await discord.wait_until_deleted(answer)
 
 
+async def test_a_picture_that_is_deleted_while_the_bot_thinks_about_it_is_not_answered(
+    discord: DiscordServer, start_bot: StartBot, cat: bytes, coffee: bytes
+) -> None:
+    here = town(discord)
+    async with start_bot(discord) as bot:
+        files = [discord.upload("cat.jpg", cat), discord.upload("coffee.jpg", coffee)]
+        picture = await discord.post(here.channel, here.hanako, attachments=files)
+        hold = discord.hold_next("POST", r"/messages$")
+        call = await discord.post(here.channel, here.taro, discord.bot.mention, reply_to=picture)
+        await hold.reached()
+        await discord.delete(picture)
+        await discord.sync()
+        hold.release()
+        await bot.idle()
+        assert not call.deleted
+        assert discord.said(here.channel) == []
+        assert bot.stored() == []
+        assert len(discord.requests_to("POST", r"/messages$")) == 1  # nothing about the second picture
+
+
 async def test_a_mention_in_reply_to_a_joke_gets_another_one(
     discord: DiscordServer, start_bot: StartBot, cat: bytes
 ) -> None:

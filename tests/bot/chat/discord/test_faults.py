@@ -49,7 +49,26 @@ async def test_a_gateway_that_drops_mid_conversation_costs_no_answer_and_gives_n
             await discord.redeliver(post)
         await bot.idle()
         assert len(replies(discord)) == 3
+        assert (
+            len(bot.stored()) == 3
+        )  # Discord keeps double words from being seen, for some minutes; they are not thought either
         assert discord.gateway.identifies == 1
+
+
+async def test_a_gateway_that_does_not_let_it_in_is_a_line_in_the_log(
+    discord: DiscordServer, start_bot: StartBot, cat: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = town(discord)
+    async with start_bot(discord, chat=enabled(here.channel)):
+        discord.fail_next("GET", "^/gateway$", 502)
+        with caplog.at_level(logging.ERROR):
+            await discord.drop_gateway()
+            await discord.until(lambda: discord.gateway.resumes + discord.gateway.identifies == 2)
+        await discord.ready()
+        await joke_to(discord, await post_picture(discord, here.channel, here.taro, cat))
+    assert [record.name for record in caplog.records] == ["discord.shard"]
+    assert "502" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_lost_session_begins_anew_at_the_address_that_the_api_names(
@@ -74,6 +93,7 @@ async def test_what_was_answered_before_a_restart_is_not_answered_after_it(
         await discord.redeliver(post)
         await bot.idle()
         assert len(replies(discord)) == 1
+        assert len(bot.stored()) == 1
 
 
 async def test_two_shards_answer_their_own_servers(start_bot: StartBot, cat: bytes) -> None:
