@@ -12,13 +12,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from bokemodel.errors import BokeModelError
 from bokemodel.model import BokeModel
 from store.text import text_hash
-from training.held_out import EvaluationError, HeldOut, NothingHeldOut, Report, held_out, read_jokes
+from training.held_out import EvaluationError, HeldOut, NothingHeldOut, held_out, read_jokes
 from training.measure import (
     CAPTIONS,
     PAIRS,
@@ -29,6 +28,7 @@ from training.measure import (
     evaluate_model,
     measure,
 )
+from training.progress import shown
 
 __all__ = ["Evaluation", "difference", "evaluate_model", "measure"]
 
@@ -84,17 +84,13 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="Of samples, answers and intervals.")] = 0,
 ) -> None:
     """Measure a model on the pictures of a corpus that it was not trained on."""
-    screen = Console(stderr=True)
     try:
         boke_model = BokeModel.load(model, path=weights) if weights else BokeModel.load(model)
-        jokes = read_jokes(corpus)
-        hashes = {text_hash(joke.text) for some in jokes.values() for joke in some}
-        with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-            report = _on(progress)
+        file = read_jokes(corpus)
+        hashes = {text_hash(joke.text) for jokes in file.jokes.values() for joke in jokes}
+        with shown() as report:
             trained = frozenset(boke_model.bundle.manifest.training_pictures)
-            found = held_out(jokes, corpus.parent, trained, boke_model.encoder, report)
-            for unread in found.unreadable:
-                _complain(f"{unread.path}: {unread.reason}")
+            found = held_out(file.jokes, corpus.parent, trained, boke_model.encoder, report)
             if not found.pictures:
                 raise NothingHeldOut(_why_nothing(corpus, found))
             evaluation = measure(
@@ -103,34 +99,26 @@ def main(
     except (BokeModelError, EvaluationError) as error:
         _complain(str(error))
         raise typer.Exit(1) from None
+    for problem in (*file.bad, *(f"{unread.path}: {unread.reason}" for unread in found.unreadable)):
+        _complain(problem)
+    if file.bad_count or found.unreadable:
+        _complain(
+            f"not measured: {len(found.unreadable):,} unreadable pictures, {file.bad_count:,} lines that are no jokes"
+        )
     if as_json:
         print(json.dumps(evaluation.metrics.to_json(), allow_nan=False))
-    else:
-        print_table(Console(), evaluation, boke_model.bundle.manifest.language, "the score is ln p per character")
-        if found.trained:
-            print(f"Left out, because the model was trained on them: {found.trained:,} of the corpus's pictures.")
-    if found.unreadable:
-        _complain(f"{len(found.unreadable):,} of the corpus's pictures could not be read; they are not measured")
-
-
-def _on(progress: Progress) -> Report:
-    tasks: dict[str, TaskID] = {}
-
-    def report(stage: str, done: int, total: int) -> None:
-        if stage not in tasks:
-            tasks[stage] = progress.add_task(stage, total=total)
-        progress.update(tasks[stage], completed=done)
-
-    return report
+        return
+    print_table(Console(), evaluation, boke_model.bundle.manifest.language, "the score is ln p per character")
+    if found.trained:
+        print(f"Left out, because the model was trained on them: {found.trained:,} of the corpus's pictures.")
 
 
 def _why_nothing(corpus: Path, found: HeldOut) -> str:
     if not found.trained and not found.unreadable:
         return f"{corpus} holds no jokes"
-    return (
-        f"no picture of {corpus} is left to measure: the model was trained on {found.trained:,}, "
-        f"{len(found.unreadable):,} could not be read"
-    )
+    unread = f", {len(found.unreadable):,} could not be read" if found.unreadable else ""
+    first = f" (the first: {found.unreadable[0].path}: {found.unreadable[0].reason})" if found.unreadable else ""
+    return f"no picture of {corpus} is left to measure: the model was trained on {found.trained:,}{unread}{first}"
 
 
 def _complain(message: str) -> None:

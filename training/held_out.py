@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +14,13 @@ from PIL import Image
 from bokemodel.encoders.base import Encoder
 from bokemodel.errors import PictureError
 from bokemodel.pictures import open_picture
+from training.importers.lines import Found, objects
+from training.importers.records import BadLine, NotAJoke, number_in, text_in
+from training.progress import Report, quiet
 
 Features = NDArray[np.float32]
-Report = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
 BATCH = 16  # pictures decoded and encoded together
+NAMED = 20  # bad lines that are named; all are counted
 
 
 class EvaluationError(Exception):
@@ -28,7 +28,7 @@ class EvaluationError(Exception):
 
 
 class CorpusUnreadable(EvaluationError):
-    """The corpus file is not there, or a line of it is no joke."""
+    """The corpus file is not there, or is no corpus."""
 
 
 class NothingHeldOut(EvaluationError):
@@ -69,54 +69,47 @@ class HeldOut:
     trained: int
 
 
-def quiet(stage: str, done: int, total: int) -> None:
-    """The report that nobody reads."""
+@dataclass(frozen=True)
+class CorpusFile:
+    """The jokes of a corpus file by picture path, both as the file has them, and the lines that are no jokes."""
+
+    jokes: dict[str, list[Joke]]
+    bad: tuple[str, ...]  # the first `NAMED`, "line 3: why"
+    bad_count: int
 
 
-def read_jokes(path: Path) -> dict[str, list[Joke]]:
-    """The jokes of a corpus file (JSON lines) by picture path, both as the file has them. Raises CorpusUnreadable."""
+def read_jokes(path: Path) -> CorpusFile:
+    """Read a corpus file (JSON lines). Raises CorpusUnreadable: it is not there, or more than half of its lines are bad."""
     jokes: dict[str, list[Joke]] = {}
+    bad: list[str] = []
+    good_count = bad_count = 0
     try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
-                        image, joke = _joke(line)
-                    except ValueError as error:
-                        raise CorpusUnreadable(f"{path}, line {number}: {error}") from error
-                    jokes.setdefault(image, []).append(joke)
+        for found in objects(path):
+            try:
+                image, joke = _joke(found)
+            except NotAJoke as error:
+                bad_count += 1
+                bad += [f"line {found.line}: {error}"] if bad_count <= NAMED else []
+            else:
+                good_count += 1
+                jokes.setdefault(image, []).append(joke)
     except OSError as error:
         raise CorpusUnreadable(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CorpusUnreadable(f"{path} is not UTF-8") from error
-    return jokes
+    if bad_count > good_count:
+        raise CorpusUnreadable(
+            f"{path}: {bad_count:,} of {bad_count + good_count:,} lines are no jokes, so it may be no corpus at all. "
+            f"The first: {bad[0]}"
+        )
+    return CorpusFile(jokes, tuple(bad), bad_count)
 
 
-def _joke(line: str) -> tuple[str, Joke]:
-    try:
-        values: Any = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("this is not JSON") from error
-    if not isinstance(values, Mapping):
-        raise ValueError("this is not a JSON object")
-    for key in ("image", "text"):
-        if not isinstance(values.get(key), str):
-            raise ValueError(f'"{key}" is missing or is not a text')
-    try:
-        values["text"].encode()
-    except UnicodeEncodeError as error:
-        raise ValueError('"text" holds half a character') from error
-    stars = values.get("stars")
-    if stars is not None and (isinstance(stars, bool) or not isinstance(stars, int | float) or not _finite(stars)):
-        raise ValueError('"stars" is not a number')
-    return values["image"], Joke(values["text"], None if stars is None else float(stars))
-
-
-def _finite(number: int | float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # a whole number beyond all floating point
-        return False
+def _joke(found: Found | BadLine) -> tuple[str, Joke]:
+    if isinstance(found, BadLine):
+        raise NotAJoke(found.reason)
+    image = found.values.get("image")
+    if not isinstance(image, str) or not image:
+        raise NotAJoke('"image" is not a text' if image else '"image" is missing')
+    return image, Joke(text_in(found.values, "text"), number_in(found.values, "stars"))
 
 
 def held_out(

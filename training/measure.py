@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bokemodel.model import BokeModel
 from store.text import normalise, text_hash
-from training.held_out import Features, HeldOutPicture, Joke, NothingHeldOut, Report, quiet
+from training.held_out import Features, HeldOutPicture, Joke, NothingHeldOut
 from training.metrics import (
     Estimate,
     Metrics,
@@ -29,6 +29,7 @@ from training.metrics import (
     recall_at,
     spearman,
 )
+from training.progress import Report, quiet
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             jokes.append({"image": f"images/{name}", "text": text, "stars": (5 * turn + number) % 6})
     jokes += [{"image": f"images/{NAMES[0]}", "text": text} for text in LINES]
     jokes.append({"image": "images/gone.jpg", "text": LINES[0]})
-    (folder / "corpus.jsonl").write_text("".join(f"{json.dumps(joke)}\n" for joke in jokes))
+    (folder / "corpus.jsonl").write_text("nonsense\n" + "".join(f"{json.dumps(joke)}\n" for joke in jokes))
     return folder
 
 
@@ -58,8 +58,9 @@ def test_json(folder: Path) -> None:
         assert low <= found[name] <= high, name
     assert 0 < found["r_at_1"] <= found["r_at_5"] <= found["r_at_10"] == found["chance_r_at_10"] == 1.0
     assert found["novelty"] == 0.0  # all that it can say stands beside a training picture
-    assert "images/gone.jpg" in done.stderr
-    assert "1 of the corpus's pictures could not be read" in done.stderr
+    assert "images/gone.jpg: No such file" in done.stderr
+    assert "line 1: " in done.stderr
+    assert "1 unreadable pictures, 1 lines that are no jokes" in done.stderr
 
 
 def test_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,9 @@ def test_jokes_by_picture(tmp_path: Path) -> None:
         {"image": "b.jpg", "text": "x", "stars": None},
         {"image": "a.jpg", "text": "猫だ", "stars": 0.5},
     )
-    assert read_jokes(file) == {"a.jpg": [Joke("猫だ", 3.0), Joke("猫だ", 0.5)], "b.jpg": [Joke("x")]}
+    found = read_jokes(file)
+    assert found.jokes == {"a.jpg": [Joke("猫だ", 3.0), Joke("猫だ", 0.5)], "b.jpg": [Joke("x")]}
+    assert (found.bad, found.bad_count) == ((), 0)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +62,15 @@ def test_jokes_by_picture(tmp_path: Path) -> None:
         ({"image": "a.jpg", "text": "x", "stars": True}, '"stars"'),
         ('{"image": "a.jpg", "text": "x", "stars": NaN}', '"stars"'),
         ('{"image": "a.jpg", "text": "x", "stars": 1' + "0" * 400 + "}", '"stars"'),
-        ('{"image": "a.jpg", "text": "\\ud83d"}', '"text"'),
+        ({"image": "a.jpg", "text": " "}, '"text"'),
     ],
 )
 def test_a_line_that_is_no_joke_is_named(tmp_path: Path, line: Any, why: str) -> None:
-    file = corpus(tmp_path / "corpus.jsonl", {"image": "a.jpg", "text": "x"}, line)
-    with pytest.raises(CorpusUnreadable, match=f"line 2: .*{why}") as caught:
-        read_jokes(file)
-    assert "\n" not in str(caught.value)
+    found = read_jokes(corpus(tmp_path / "corpus.jsonl", {"image": "a.jpg", "text": "x"}, line))
+    assert found.jokes == {"a.jpg": [Joke("x")]}
+    assert found.bad_count == 1
+    assert found.bad[0].startswith("line 2: ")
+    assert why in found.bad[0]
 
 
 def test_a_file_that_is_no_corpus(tmp_path: Path) -> None:
@@ -75,9 +78,14 @@ def test_a_file_that_is_no_corpus(tmp_path: Path) -> None:
         read_jokes(tmp_path / "none.jsonl")
     with pytest.raises(CorpusUnreadable, match="directory"):
         read_jokes(tmp_path)
-    (tmp_path / "binary").write_bytes(b'{"image": "\xff\xfe"}')
-    with pytest.raises(CorpusUnreadable, match="UTF-8"):
-        read_jokes(tmp_path / "binary")
+    with pytest.raises(CorpusUnreadable, match=r"2 of 3 lines are no jokes.*line 2") as caught:
+        read_jokes(corpus(tmp_path / "notes.txt", {"image": "a.jpg", "text": "x"}, "one", "two"))
+    assert "\n" not in str(caught.value)
+
+
+def test_of_many_bad_lines_only_the_first_are_named(tmp_path: Path) -> None:
+    found = read_jokes(corpus(tmp_path / "c.jsonl", *[{"image": "a.jpg", "text": "x"}] * 60, *["nonsense"] * 50))
+    assert (len(found.bad), found.bad_count, len(found.jokes["a.jpg"])) == (20, 50, 60)
 
 
 def test_training_pictures_are_left_out_whatever_their_name(tmp_path: Path) -> None:
