@@ -247,11 +247,12 @@ def _print_list(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "created", "recipe", "encoder", "bits per character", "")
+    table = Table("name", "recipe", "encoder", "bits per character", "", box=None)
+    table.columns[0].no_wrap = True
     for bundle in reversed(published(folder)):
         bits = "-" if bundle.bits_per_char is None else f"{bundle.bits_per_char:.3f}"
         state = "live" if bundle.live else "rolled back" if bundle.withdrawn else ""
-        table.add_row(bundle.name, bundle.created, bundle.recipe, bundle.encoder, bits, state)
+        table.add_row(bundle.name, bundle.recipe, bundle.encoder, bits, state)
     if table.row_count:
         Console().print(table)
     else:

@@ -22,7 +22,7 @@ from store.types import now
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-HEARTBEAT_S = 5.0
+HEARTBEAT_S = 2.0
 PATIENCE_S = 120.0  # a database may be away for so long
 FIRST_WAIT_S = 1.0
 
