@@ -105,3 +105,12 @@ def jokes_in(database: Database) -> dict[str, Boke]:
         rows = {row.external_id or "": row for row in session.scalars(select(Boke))}
         session.expunge_all()
     return rows
+
+
+def expected_jokes(site: BoketeSite) -> set[tuple[str, str, str, float]]:
+    """What the corpus must hold; a site that shows every joke of an odai on its page."""
+    return {(str(b.id), str(b.odai_id), b.text, float(b.stars)) for b in site.world.boke.values()}
+
+
+def stored_jokes(database: Database) -> set[tuple[str | None, str, str, float | None]]:
+    return {(row[0], row[1], row[2], row[4] or 0.0) for row in corpus_of(database)["boke"]}
