@@ -132,9 +132,10 @@ class BokeClient(commands.AutoShardedBot):
 
     def hello(self, rules: ChannelRules) -> str:
         """What to say in a channel that is enabled now."""
-        settings, optout = self.slash("boke-settings"), self.slash("boke-optout")
-        said = say("hello", rules.language, settings=settings, optout=optout)
-        return said if self.sees_posts else f"{said}\n{say('not_watching', rules.language)}"
+        names = {name: self.slash(f"boke-{name}") for name in ("settings", "optout")} | {"boke": self.slash("boke")}
+        unasked = rules.automatic and self.sees_posts
+        said = say("hello" if unasked else "hello_when_asked", rules.language, **names)
+        return said if unasked or not rules.automatic else f"{said}\n{say('not_watching', rules.language)}"
 
     async def setup_hook(self) -> None:
         self.add_dynamic_items(AnswerButton, EnableButton, Switch, Menu)
@@ -145,6 +146,11 @@ class BokeClient(commands.AutoShardedBot):
         DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address)
         self.app.announcements.register(PLATFORM, self._announce)
         self._syncing = asyncio.create_task(self._sync())
+
+    async def close(self) -> None:
+        if self._syncing is not None:
+            self._syncing.cancel()
+        await super().close()
 
     async def _sync(self) -> None:
         """Register the commands; without them the rest still works."""

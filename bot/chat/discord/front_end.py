@@ -135,6 +135,8 @@ class DiscordFrontEnd:
             options["shard_count"] = discord_keys.shard_count
             if discord_keys.shard_ids:
                 options["shard_ids"] = list(discord_keys.shard_ids)
+        elif discord_keys.shard_ids:
+            log.warning("discord.shard_ids needs discord.shard_count, the number of shards of all processes together")
         return BokeClient(self.app, self.conversation, self._fetcher, message_content=message_content, **options)
 
     def _token(self) -> str:

@@ -63,7 +63,7 @@ def panel_text(channel: str, rules: ChannelRules, client: BokeClient) -> str:
         ("settings_probability", _percent_name(round(100 * rules.probability), language)),
         ("settings_cooldown", _cooldown_name(rules.cooldown_s, language)),
         ("quiet_name", _hours_name(_hours(rules), language)),
-        ("settings_card", say("card_yes" if rules.card else "card_no", language)),
+        ("card_name", say("card_along" if rules.card else "card_not", language)),
         ("settings_language", say("language_name", language)),
     ]
     if not (rules.enabled and rules.automatic):

@@ -27,8 +27,8 @@ TEXTS: dict[str, dict[Language, str]] = {
         "en": "Mention me with a picture, or in a reply to one. {boke} alone takes the last picture here.",
     },
     "cannot_see": {
-        "ja": "その写真は私からは見えません。写真を長押し（右クリック）して「アプリ」→「{menu}」ならボケられます。",
-        "en": "I can't see that picture. Press it long (or right-click), then Apps → “{menu}”: that way I can.",
+        "ja": "写真が私からは見えません。写真を長押し（右クリック）して「アプリ」→「{menu}」ならボケられます。",
+        "en": "I can't see the picture. Press it long (or right-click), then Apps → “{menu}”: that way I can.",
     },
     "not_watching": {
         "ja": "⚠️ いまの私には投稿の中身を見る許可がないので、呼ばれたときだけボケます"
@@ -52,6 +52,9 @@ TEXTS: dict[str, dict[Language, str]] = {
     "do_no_card": {"ja": "カードはつけない", "en": "Send no cards"},
     "do_other_language": {"ja": "English", "en": "日本語にする"},
     "language_name": {"ja": "日本語", "en": "English"},
+    "card_name": {"ja": "写真つきのカード", "en": "Card with the picture"},
+    "card_along": {"ja": "つける", "en": "Sent along"},
+    "card_not": {"ja": "つけない", "en": "Not sent"},
     "quiet_name": {"ja": "静かにする時間", "en": "Quiet hours"},
     "quiet_between": {"ja": "{start}〜{end}", "en": "{start} to {end}"},
     "quiet_own": {"ja": "時刻を決める…", "en": "Other hours…"},

@@ -25,7 +25,7 @@ async def test_refused_intents_are_done_without_and_one_line_says_so(
                 await bot.idle()
                 assert [m for m in discord.said(here.channel) if m.reply_to] == []
                 bare = await discord.slash("boke", here.taro, here.channel)
-                assert (await bare.answer()).content.startswith("その写真は私からは見えません。")
+                assert (await bare.answer()).content.startswith("写真が私からは見えません。")
                 used = await discord.context_menu("これでボケて", post, here.taro)
                 answer = await used.answer()
                 assert answer.content in LINES
@@ -70,6 +70,17 @@ async def test_the_owner_may_do_without_the_intent(
             assert [m for m in discord.said(here.channel) if m.reply_to] == []
 
 
+async def test_a_greeting_promises_no_more_than_the_bot_can_do(start_bot: StartBot) -> None:
+    async with DiscordServer(privileged=[]) as discord:
+        here = town(discord, invited=True)
+        async with start_bot(discord):
+            greeting = await discord.wait_for_message(here.channel)
+            await discord.click(greeting, "このチャンネルでボケる", discord.world.owner)
+            await discord.until(lambda: greeting.buttons == [])
+            assert greeting.content.startswith("こんにちは！写真と一緒に私を呼ぶか ")
+            assert "Message Content Intent" in greeting.content
+
+
 async def test_a_picture_that_discord_does_not_show_is_explained(start_bot: StartBot, cat: bytes) -> None:
     async with DiscordServer(privileged=[], referenced_content=False) as discord:
         here = town(discord)
@@ -78,7 +89,7 @@ async def test_a_picture_that_discord_does_not_show_is_explained(start_bot: Star
             call = await discord.post(here.channel, here.taro, discord.bot.mention, reply_to=post)
             told = await discord.wait_for_message(here.channel, lambda m: m.reply_to is call)
             assert told.content == (
-                "その写真は私からは見えません。写真を長押し（右クリック）して「アプリ」→「これでボケて」ならボケられます。"
+                "写真が私からは見えません。写真を長押し（右クリック）して「アプリ」→「これでボケて」ならボケられます。"
             )
 
 

@@ -11,6 +11,7 @@ from bot.boke import Place
 from tests.bot.chat.discord.bots import enabled, joke_to, post_picture, town
 from tests.bot.chat.discord.conftest import StartBot
 from tests.bundles import LINES
+from tests.servers.discord.protocol import MessageFlag
 from tests.servers.discord_server import STICKER, DiscordServer, Permission
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -25,6 +26,7 @@ async def test_a_picture_in_an_enabled_channel_is_answered(
         await post_picture(discord, elsewhere, here.taro, cat)
         answer = await joke_to(discord, await post_picture(discord, here.channel, here.taro, cat))
         assert answer.pings == frozenset()
+        assert answer.flags & MessageFlag.SUPPRESS_EMBEDS
         assert answer.attachments == []
         assert [button.label or button.emoji for button in answer.buttons] == ["もう一回", "👍", "👎", "カード"]
         assert here.channel.typings

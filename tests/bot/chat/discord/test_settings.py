@@ -145,7 +145,7 @@ async def test_cards_and_language(discord: DiscordServer, start_bot: StartBot, c
         _, panel = await open_panel(discord, here)
         await switched(discord, here, panel, "ここでボケる", "ここではボケない")
         await switched(discord, here, panel, "カードもつける", "カードはつけない")
-        assert "ボケのほかに：写真つきのカードも送る" in panel.content
+        assert "写真つきのカード：つける" in panel.content
         answer = await joke_to(discord, await post_picture(discord, here.channel, here.taro, cat))
         assert [a.filename for a in answer.attachments] == ["card.png"]
         await switched(discord, here, panel, "English", "日本語にする")
