@@ -73,7 +73,7 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> str:
     """Write a bundle; returns its digest. An existing folder of that name is replaced. Raises OSError (disk full...)."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    weights = {name: np.asarray(array, np.float16) for name, array in bundle.arrays.items()}
+    weights: dict[str, NDArray[Any]] = {name: np.asarray(array, np.float16) for name, array in bundle.arrays.items()}
     weights |= {"picture_mean": bundle.normalizer.mean, "picture_scale": bundle.normalizer.scale}
     files = {TOKENIZER: bundle.tokenizer.model, DECODER: _npz(weights), **bundle.extra}
     named = {name: {"size": len(data), "sha256": _sha256(data)} for name, data in sorted(files.items())}

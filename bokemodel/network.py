@@ -40,7 +40,9 @@ class Network:
         a = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         self.hidden = a["lstm_u"].shape[1]
         self.vocabulary = len(a["embed"])
+        self.topics = (np.ascontiguousarray(a["topic_w"].T), a["topic_b"]) if "topic_w" in a else None
         self.img2x_w, self.img2x_b = np.ascontiguousarray(a["img2x_w"].T), a["img2x_b"]
+        self.feature_dim = len(self.topics[0] if self.topics else self.img2x_w)
         self.lstm_w = np.ascontiguousarray(a["lstm_w"].T)
         self.lstm_u = np.ascontiguousarray(a["lstm_u"].T)
         self.out_w = np.ascontiguousarray(a.get("out_w", a["embed"]).T)
@@ -49,6 +51,9 @@ class Network:
 
     def start(self, pictures: Floats, bos: int) -> State:
         """Normalised vectors (N, dim) to the state after <s>, where the picture enters."""
+        if self.topics:
+            w, b = self.topics
+            pictures = _softmax(pictures @ w + b)
         gates = (pictures @ self.img2x_w + self.img2x_b) @ self.lstm_w + self.words[bos]
         return self._gated(gates, np.zeros((len(pictures), self.hidden), np.float32))
 
@@ -93,7 +98,12 @@ class Network:
         for begin in range(0, len(h), LOGITS_AT_ONCE):
             part = slice(begin, begin + LOGITS_AT_ONCE)
             nats[part] = token_log_probs(self.logits(h[part]), batch.targets[part])
-        return np.bincount(batch.rows, nats, minlength=len(batch.order))
+        return np.bincount(batch.rows, nats, minlength=len(batch.order)).astype(np.float64)
+
+
+def _softmax(scores: Floats) -> Floats:
+    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return scores / scores.sum(axis=1, keepdims=True)
 
 
 def token_log_probs(logits: Floats, targets: NDArray[np.integer[Any]]) -> NDArray[np.float64]:

@@ -52,7 +52,10 @@ def pack(texts: Sequence[Sequence[int]], bos: int, eos: int, weights: Sequence[f
 
 @dataclass(frozen=True)
 class Normalizer:
-    """What brings an encoder's vector to the decoder's scale: (v / |v| - mean) / scale."""
+    """What brings an encoder's vector to the decoder's scale: (v / |v| - mean) / scale, of length about 1.
+
+    The length matters: Adam moves every weight alike, and thousands of inputs of size 1 would add up to jumps.
+    """
 
     mean: Floats  # (dim,)
     scale: Floats  # (dim,)
@@ -63,7 +66,8 @@ class Normalizer:
         unit = _unit(features)
         mean = unit.mean(axis=0)
         spread = unit.std(axis=0)
-        return Normalizer(mean, np.maximum(spread, 0.3 * float(spread.mean()) + 1e-8).astype(np.float32))
+        scale = np.maximum(spread, 0.3 * float(spread.mean()) + 1e-8) * np.sqrt(features.shape[1])
+        return Normalizer(mean, scale.astype(np.float32))
 
     def __call__(self, features: Floats) -> Floats:
         """(N, dim) to (N, dim)."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bot.announcements import Announcements
 from bot.boke import BokeService
@@ -152,5 +152,5 @@ def model_place(config: Config) -> ModelPlace:
     )
 
 
-def _backend(config: Config) -> str:
+def _backend(config: Config) -> Literal["auto", "chainer", "onnxruntime"]:
     return "onnxruntime" if config.model.backend == "onnx" else config.model.backend

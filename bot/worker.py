@@ -12,7 +12,7 @@ import os
 import signal
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from bokemodel.model import BokeModel
@@ -31,7 +31,7 @@ class ModelPlace:
     encoder: str | None = None
     weights: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
-    backend: str = "auto"
+    backend: Literal["auto", "chainer", "onnxruntime"] = "auto"
     threads: int = 1
 
 

@@ -19,9 +19,10 @@ def pictures() -> np.ndarray:
     return np.random.default_rng(3).standard_normal((4, 6)).astype(np.float32)
 
 
+@pytest.mark.parametrize("topics", [0, 3])
 @pytest.mark.parametrize("tied", [False, True])
-def test_network_equals_decoder(pictures: np.ndarray, tied: bool) -> None:
-    decoder = Decoder(DecoderConfig(12, 6, 8, 8, tied), seed=1)
+def test_network_equals_decoder(pictures: np.ndarray, tied: bool, topics: int) -> None:
+    decoder = Decoder(DecoderConfig(12, 6, 8, 8, tied, topics=topics), seed=1)
     network = Network(decoder.arrays())
     batch = pack(TEXTS, BOS, EOS)
     log_probs = network.log_probs(pictures, batch, BOS)

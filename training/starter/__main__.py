@@ -7,9 +7,10 @@ joke's subject (`training.starter.vectors`); every joke meets another photo in e
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol, cast
 
 import numpy as np
 import typer
@@ -23,44 +24,39 @@ from bokemodel.errors import BokeModelError
 from bokemodel.model import STARTER
 from bokemodel.packing import Normalizer
 from bokemodel.tokenizer import Tokenizer
-from training.starter.jokes import Subject, load_subjects
+from training.starter.jokes import load_subjects
 from training.starter.photo_vectors import PhotoVectorsMissing, load_photo_vectors
-from training.starter.vectors import move
+from training.starter.topics import fit_topics
+from training.starter.vectors import Classifier, MovedVectors
 from training.train import Epoch, Texts, TrainConfig, train
 
 Floats = NDArray[np.float32]
+
+
+class ClassifyingEncoder(Encoder, Classifier, Protocol):
+    """An encoder that knows the 1,000 classes of ImageNet."""
 
 
 @dataclass(frozen=True)
 class StarterRecipe:
     """How the starter is trained; every number was chosen on the figures of benchmarks/starter.py."""
 
-    vocabulary: int = 4000
+    vocabulary: int = 3000
     hidden: int = 256
-    dropout: float = 0.3
+    dropout: float = 0.25
     crossed: float = 0.6  # share of the crossed pairs that an epoch shows
-    train: TrainConfig = TrainConfig(epochs=40, batch_size=64, learning_rate=3e-3)
+    train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=30, batch_size=32, learning_rate=6e-3))
     temperature: float = 0.9
     top_p: float = 0.95
     mmi_lambda: float = 0.5
 
 
-class MovedVectors:
-    """Vectors for subjects: real photos' vectors, moved to a class that shows the subject."""
-
-    def __init__(self, photos: Floats, encoder: Encoder, subjects: tuple[Subject, ...]) -> None:
-        self.photos, self.weights, self.bias = photos, encoder.class_weights, encoder.class_bias
-        self.classes = [np.array(subject.classes) for subject in subjects]
-        self.ceiling = float(max(6.0, photos.max())) if encoder.name == "efficientnet-lite0" else np.inf
-
-    def draw(self, subjects: NDArray[np.int64], rng: np.random.Generator) -> Floats:
-        """A vector for each of the given subjects' numbers: (N, dim)."""
-        wanted = np.array([rng.choice(self.classes[subject]) for subject in subjects])
-        photos = self.photos[rng.integers(0, len(self.photos), len(subjects))]
-        return move(photos, wanted, self.weights, self.bias, rng, ceiling=self.ceiling)
-
-
-def train_starter(encoder: Encoder, photos: Floats, recipe: StarterRecipe, on_epoch: object = None) -> Bundle:
+def train_starter(
+    encoder: ClassifyingEncoder,
+    photos: Floats,
+    recipe: StarterRecipe,
+    on_epoch: Callable[[Epoch], None] = lambda _: None,
+) -> Bundle:
     """Train a decoder on the starter corpus for an encoder that knows the 1,000 classes of ImageNet."""
     subjects = load_subjects()
     jokes = [(number, text) for number, subject in enumerate(subjects) for text in subject.jokes]
@@ -79,11 +75,15 @@ def train_starter(encoder: Encoder, photos: Floats, recipe: StarterRecipe, on_ep
         pictures = normalizer(vectors.draw(np.array([number for number, _ in pool]), rng))
         return Texts(pictures, [tokens[text] for _, text in pool])
 
-    config = DecoderConfig(len(tokenizer), encoder.dim, recipe.hidden, recipe.hidden, True, recipe.dropout)
-    decoder = Decoder(config, recipe.train.seed)
-    train(
-        decoder, recipe.train, epoch_texts, bos=tokenizer.bos, eos=tokenizer.eos, on_epoch=on_epoch or (lambda _: None)
+    config = DecoderConfig(
+        len(tokenizer), encoder.dim, recipe.hidden, recipe.hidden, dropout=recipe.dropout, topics=len(subjects)
     )
+    decoder = Decoder(config, recipe.train.seed)
+    decoder.topic.W.array[...], decoder.topic.b.array[...] = fit_topics(
+        vectors, normalizer, subjects, recipe.train.seed
+    )
+    decoder.topic.disable_update()
+    train(decoder, recipe.train, epoch_texts, bos=tokenizer.bos, eos=tokenizer.eos, on_epoch=on_epoch)
     manifest = Manifest(
         encoder=encoder.name,
         encoder_digest=encoder.weights_digest,
@@ -116,7 +116,7 @@ def main(
     if epochs is not None:
         recipe = replace(recipe, train=replace(recipe.train, epochs=epochs))
     try:
-        network = load_encoder(encoder, weights)
+        network = cast(ClassifyingEncoder, load_encoder(encoder, weights))
         vectors = _photo_vectors(network, photos)
         bundle = train_starter(network, vectors, recipe, _print_epoch)
         digest = save_bundle(bundle, out)

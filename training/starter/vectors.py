@@ -6,14 +6,53 @@ margin; it stays within what the network can put out. Every joke meets another p
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.starter.jokes import Subject
+
 Floats = NDArray[np.float32]
 MARGIN = (0.5, 6.0)  # how far ahead the wanted class ends, in logits
 STEPS = 40
+GAIN = (
+    0.5  # spread of the factor that each number of a photo's vector is multiplied with: few photos, many surroundings
+)
+CEILINGS = {"efficientnet-lite0": 6.0}  # the largest number that an encoder puts out
+
+
+class Classifier(Protocol):
+    """An encoder that also knows ImageNet's classes."""
+
+    name: str
+
+    @property
+    def class_weights(self) -> Floats:
+        """float32 (classes, dim)."""
+        ...
+
+    @property
+    def class_bias(self) -> Floats:
+        """float32 (classes,)."""
+        ...
+
+
+class MovedVectors:
+    """Vectors for subjects: real photos' vectors, moved to a class that shows the subject."""
+
+    def __init__(self, photos: Floats, encoder: Classifier, subjects: tuple[Subject, ...]) -> None:
+        """photos: (N, dim) vectors of the encoder."""
+        self.photos, self.weights, self.bias = photos, encoder.class_weights, encoder.class_bias
+        self.classes = [np.array(subject.classes) for subject in subjects]
+        self.ceiling = CEILINGS.get(encoder.name, np.inf)
+
+    def draw(self, subjects: NDArray[np.integer[Any]], rng: np.random.Generator) -> Floats:
+        """A vector for each of the given subjects' numbers: (N, dim)."""
+        wanted = np.array([rng.choice(self.classes[subject]) for subject in subjects])
+        photos = self.photos[rng.integers(0, len(self.photos), len(subjects))]
+        photos = photos * np.exp(GAIN * rng.standard_normal(photos.shape, np.float32))
+        return move(photos, wanted, self.weights, self.bias, rng, ceiling=self.ceiling)
 
 
 def move(
