@@ -3,12 +3,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from store.database import Database
@@ -311,6 +313,52 @@ def test_two_imports_at_once_do_not_double_jokes_with_ids(
     assert [process.returncode for process in both] == [0, 0]
     assert count_rows(any_database) == 5000
     assert take(any_database, tmp_path, path).same == 5000
+
+
+NO_ROOM = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
+sys.argv[0] = "corpus"
+from training.corpus_command import app
+app()
+"""
+
+
+def test_a_full_disk_is_said_and_loses_nothing(sqlite: Database, folder: Path, tmp_path: Path) -> None:
+    """No file may grow beyond 3 MB, and the second picture is larger: the disk is full for it."""
+    noise = Image.frombytes("RGB", (1200, 1000), random.Random(1).randbytes(3_600_000))
+    noise.save(folder / "images/noise.bmp")
+    first, second = ({"image": f"images/{name}", "text": name} for name in ("0.png", "noise.bmp"))
+    path = write_corpus(folder / "c.jsonl", [first] * 2000 + [second])
+    variables = {
+        "BOKE__DATABASE__URL": str(sqlite.engine.url).replace("+pysqlite", ""),
+        "BOKE__DATA__DIR": str(tmp_path / "data"),
+    }
+    command = [sys.executable, "-c", NO_ROOM]
+    done = subprocess.run(
+        [*command, "import", str(path)],
+        env={**os.environ, **variables},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"corpus: {tmp_path / 'data'}: no room is left for pictures; what was imported stays\n" in done.stderr
+    assert count_rows(sqlite) == 1
+    assert [p.name for p in (tmp_path / "data").rglob("*") if p.is_file() and p.suffix != ".png"] == []
+    assert take(sqlite, tmp_path, path).added == 1  # with room again
+    done = subprocess.run(
+        [*command, "export", "--out", str(tmp_path / "out/c.jsonl")],
+        env={**os.environ, **variables},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"corpus: {tmp_path / 'out'}: no room is left; make room and export again\n" in done.stderr
+    assert not [p for p in (tmp_path / "out").rglob("*") if p.name.endswith((".part", ".jsonl"))]
 
 
 def test_newyorker(shared_data: Path, sqlite: Database, tmp_path: Path) -> None:
