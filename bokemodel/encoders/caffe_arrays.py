@@ -19,7 +19,13 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from bokemodel.encoders.caffe_file import DOWNLOAD_HINT, caffe_pb2, read_caffemodel
-from bokemodel.encoders.files import cache_folder, folder_written_atomically, sha256_of, write_atomically
+from bokemodel.encoders.files import (
+    cache_folder,
+    folder_written_atomically,
+    held_for_one_process,
+    sha256_of,
+    write_atomically,
+)
 from bokemodel.errors import WeightsMissing, WeightsUnreadable
 
 log = logging.getLogger(__name__)
@@ -80,15 +86,19 @@ def load_caffe_arrays(path: Path) -> CaffeArrays:
         raise WeightsMissing(f"no weights at {path}; {DOWNLOAD_HINT}") from error
     source = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
     folders = [path.with_name(f"{path.name}.arrays"), _cached_folder(path)]
-    for folder in folders:
-        if (found := _open_folder(folder, source)) is not None:
-            return found
-    return _convert(path, source, folders)
+    if (found := _open_first(folders, source)) is not None:
+        return found
+    with held_for_one_process(path):  # which may have waited for another one that converts the same file
+        return _open_first(folders, source) or _convert(path, source, folders)
 
 
 def _cached_folder(path: Path) -> Path:
     """One folder for each name: files of the same name at different places take turns, which their digests make safe."""
     return cache_folder() / f"{path.name}.arrays"
+
+
+def _open_first(folders: Iterable[Path], source: dict[str, int]) -> CaffeArrays | None:
+    return next((found for folder in folders if (found := _open_folder(folder, source)) is not None), None)
 
 
 def _open_folder(folder: Path, source: dict[str, int]) -> CaffeArrays | None:

@@ -62,6 +62,20 @@ def folder_written_atomically(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def held_for_one_process(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block, by a lock on an existing file, which only needs to be readable.
+
+    Where the system or the file system knows no such locks, all come in at once.
+    """
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(held.enter_context(path.open("rb")), fcntl.LOCK_EX)
+        yield
+
+
 def _replace_folder(new: Path, path: Path) -> None:
     """A folder with something in it cannot be renamed over: the old one is moved aside first."""
     for _attempt in range(10):

@@ -166,7 +166,11 @@ from pathlib import Path
 from bokemodel.encoders.caffe_arrays import load_caffe_arrays
 print("ready", flush=True)
 sys.stdin.readline()
+import bokemodel.encoders.caffe_arrays as module
+reads, read = [], module.read_caffemodel
+module.read_caffemodel = lambda path: reads.append(path) or read(path)
 arrays = load_caffe_arrays(Path(sys.argv[1]))
+print("read" if reads else "waited", flush=True)
 print(sum(float(blob.sum()) for layer in arrays.layers for blob in layer.blobs), arrays.folder)
 """
     command = [sys.executable, "-c", program, str(small.path)]
@@ -181,10 +185,11 @@ print(sum(float(blob.sum()) for layer in arrays.layers for blob in layer.blobs),
         child.stdin.write("go\n")
         child.stdin.flush()
     for child in children:
-        outputs.append(child.communicate()[0])
+        outputs.append(child.communicate()[0].splitlines())
         assert child.returncode == 0
-    assert len(set(outputs)) == 1
-    assert outputs[0].strip().endswith("small.caffemodel.arrays")
+    assert sorted(output[0] for output in outputs) == ["read", "waited", "waited", "waited"]
+    assert {output[1] for output in outputs} == {outputs[0][1]}
+    assert outputs[0][1].endswith("small.caffemodel.arrays")
     assert sorted(p.name for p in small.path.parent.iterdir()) == ["small.caffemodel", "small.caffemodel.arrays"]
 
 
@@ -202,6 +207,11 @@ def test_what_a_killed_conversion_left_is_removed(small: Written) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"python -m bokemodel\.download caffenet"):
         load_caffe_arrays(tmp_path / "none.caffemodel")
+
+
+def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnreadable):
+        load_caffe_arrays(tmp_path)
 
 
 def test_needed_layers(small: Written) -> None:
