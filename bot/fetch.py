@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from bot.boke import BokeRefused, megabytes
+from store.addresses import CheckedResolver, is_public
 
 DISCORD_HOSTS = frozenset(
     {"cdn.discordapp.com", "media.discordapp.net", "images-ext-1.discordapp.net", "images-ext-2.discordapp.net"}
@@ -36,47 +35,14 @@ class FetchRules:
     timeout_s: float = 15.0
     max_redirects: int = 3
 
+    def may_connect(self, host: str, address: str) -> bool:
+        """May this host be connected to at this address? A host that the owner named may be anywhere."""
+        return host.lower().rstrip(".") in self.allowed_hosts or is_public(address)
+
     def allows(self, url: URL) -> bool:
         """By name: is this host one that links may point to?"""
         host = (url.host or "").lower().rstrip(".")
         return url.scheme in ("http", "https") and host in self.own_hosts | self.allowed_hosts
-
-
-class _CheckedResolver(AbstractResolver):
-    """Resolves names to public addresses only, except for hosts that the owner named."""
-
-    def __init__(self, rules: FetchRules) -> None:
-        self.rules = rules
-        self.inner = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self.inner.resolve(host, port, family)
-        if host.lower().rstrip(".") in self.rules.allowed_hosts:
-            return found
-        public = [address for address in found if is_public(address["host"])]
-        if not public:
-            raise OSError(f"{host} has no public address")
-        return public
-
-    async def close(self) -> None:
-        await self.inner.close()
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet's; forms of IPv6 that carry an IPv4 address count as that."""
-    try:
-        ip = ipaddress.ip_address(address.split("%", 1)[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
 
 
 class Fetcher:
@@ -127,7 +93,7 @@ class Fetcher:
             raise BokeRefused("not_allowed", cause=f"{url.host} is not among the allowed hosts")
         host = url.host or ""
         literal = _as_address(host)
-        if literal is not None and host.lower() not in self.rules.allowed_hosts and not is_public(literal):
+        if literal is not None and not self.rules.may_connect(host, literal):
             raise BokeRefused("not_allowed", cause=f"{host} is not a public address")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -143,7 +109,9 @@ class Fetcher:
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=_CheckedResolver(self.rules), use_dns_cache=False, limit=16)
+            connector = aiohttp.TCPConnector(
+                resolver=CheckedResolver(self.rules.may_connect), use_dns_cache=False, limit=16
+            )
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         return self._session
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from bot.boke import BokeRefused
-from bot.fetch import Fetcher, FetchRules, is_public
+from bot.fetch import Fetcher, FetchRules
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 RULES = FetchRules(allowed_hosts=frozenset({"127.0.0.1"}), max_bytes=1000, timeout_s=5)
@@ -160,30 +160,3 @@ async def test_nobody_listens() -> None:
     refused = await refusal(RULES, f"http://127.0.0.1:{port}/?token=secret")
     assert refused.code == "not_fetched"
     assert "secret" not in str(refused)
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("127.0.0.1", False),
-        ("10.1.2.3", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-        ("::1", False),
-        ("fe80::1%eth0", False),
-        ("fd00::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("2002:7f00:1::", False),
-        ("2606:4700:4700::1111", True),
-        ("::ffff:8.8.8.8", True),
-        ("not an address", False),
-    ],
-)
-def test_is_public(address: str, public: bool) -> None:
-    assert is_public(address) is public

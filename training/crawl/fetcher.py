@@ -19,10 +19,11 @@ from typing import NoReturn, Self
 import aiohttp
 from yarl import URL
 
+from store.addresses import CheckedResolver
 from store.config import Config
 from training.crawl.clock import Clock, within_hours
 from training.crawl.errors import CrawlRefused, HostClosed, NightOver, NotAllowed, PageFailed, SiteTooBusy
-from training.crawl.hosts import CheckedResolver, Hosts
+from training.crawl.hosts import Hosts
 from training.crawl.robots import MAX_BYTES, Robots, read_robots
 
 log = logging.getLogger(__name__)
@@ -133,7 +134,7 @@ class Fetcher:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=CheckedResolver(self._rule), limit_per_host=1),
+            connector=aiohttp.TCPConnector(resolver=CheckedResolver(self._rule.may_connect), limit_per_host=1),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=introduction(self._settings.user_agent, self._settings.contact),
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s),

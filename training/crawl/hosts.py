@@ -7,11 +7,10 @@ is on this machine (a copy for trying out) its pictures may be, too.
 from __future__ import annotations
 
 import ipaddress
-import socket
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
+
+from store.addresses import is_public
 
 
 class Hosts:
@@ -41,41 +40,6 @@ class Hosts:
         if host == self.site or host in self.named:
             return True  # the owner wrote these names
         return is_public(address) or (self._local and _is_loopback(address))
-
-
-class CheckedResolver(AbstractResolver):
-    """Resolves names to addresses that the rule allows; what was checked is what is connected to."""
-
-    def __init__(self, hosts: Hosts) -> None:
-        self._hosts = hosts
-        self._inner = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        allowed = [entry for entry in found if self._hosts.may_connect(host, entry["host"])]
-        if not allowed:
-            raise OSError(f"{host} has no public address")
-        return allowed
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet's; IPv6 that carries an IPv4 address counts as that."""
-    try:
-        ip = ipaddress.ip_address(address.split("%", 1)[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
 
 
 def _name(host: str | None) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 from yarl import URL
 
+from store.addresses import is_public
 from tests.servers.bokete_server import BoketeSite
 from tests.training.crawl.conftest import TestClock
 from training.crawl.errors import HostClosed, NotAllowed, PageFailed
 from training.crawl.fetcher import Fetcher
-from training.crawl.hosts import Hosts, is_public
+from training.crawl.hosts import Hosts
 
 Make = Callable[..., Fetcher]
 HOT = "/boke/hot?page=0"
