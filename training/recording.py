@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from store.database import Database
-from store.errors import DatabaseDamaged, DatabaseFull, DatabaseUnavailable
+from store.errors import DatabaseBusy, DatabaseDamaged, DatabaseFull, DatabaseUnavailable
 from store.runs import EpochRecord, save_epochs, stop_requested, update_run
 from store.types import now
 
@@ -153,16 +153,20 @@ class Recorder:
         while True:
             try:
                 return work()
-            except (DatabaseFull, DatabaseDamaged):
-                raise
             except DatabaseUnavailable as error:
-                if time.monotonic() + wait > end:
+                if time.monotonic() + wait > end or not self._may_come_back(error):
                     raise
                 log.warning("%s; trying again in %.0f s", error, wait)
                 time.sleep(wait)
                 wait = min(2 * wait, 15.0)
                 if stoppable:
                     self.check()
+
+    def _may_come_back(self, error: DatabaseUnavailable) -> bool:
+        """A server may; a file on this machine's disk that cannot be written now will not be writable in a minute."""
+        if isinstance(error, DatabaseBusy):
+            return True
+        return self.database.dialect != "sqlite" and not isinstance(error, DatabaseFull | DatabaseDamaged)
 
     def _write_stages(self) -> None:
         self.set(stages=[stage.to_json() for stage in self.stages])
