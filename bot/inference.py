@@ -97,7 +97,12 @@ class _Slot:
         if self.executor is None:
             raise BrokenExecutor("no process")
         future = asyncio.get_running_loop().run_in_executor(self.executor, function, *args)
-        return await asyncio.wait_for(future, timeout)
+        future.add_done_callback(_noticed)
+        # Never cancelled: an executor that breaks stumbles over futures that were, and the rest would never hear of it.
+        done, _ = await asyncio.wait({future}, timeout=timeout)
+        if not done:
+            raise TimeoutError(f"no answer in {timeout:g} s")
+        return future.result()
 
     @property
     def up(self) -> bool:
@@ -111,7 +116,13 @@ class _Slot:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if executor is not None:
-            executor.shutdown(wait=False, cancel_futures=True)
+            executor.shutdown(wait=False)  # what was still to be done there ends in BrokenExecutor
+
+
+def _noticed(future: asyncio.Future[Any]) -> None:
+    """Nobody may be waiting any more: an error is then no news."""
+    if not future.cancelled():
+        future.exception()
 
 
 class Inference:
@@ -167,10 +178,20 @@ class Inference:
         slot = next((slot for slot in self._slots if slot.up), None)
         if slot is None or self._closing:
             raise NoWorker("no worker is up to draw a card")
-        try:
-            return await slot.call(worker.draw_card, job, timeout=self.settings.timeout)
-        except (BrokenExecutor, TimeoutError) as error:
-            raise WorkerLost(f"the worker was lost on a card ({type(error).__name__})") from None
+        for _ in range(2):
+            executor = slot.executor
+            try:
+                return await slot.call(worker.draw_card, job, timeout=self.settings.timeout)
+            except (BrokenExecutor, TimeoutError) as error:
+                self._lost(slot, executor, "a card", error)
+            if self._closing:
+                break
+            try:
+                await self._start_slot(slot)
+            except Exception as error:
+                log.error("a worker does not start: %s", error)
+                raise NoWorker("no worker could be started") from None
+        raise WorkerLost("the worker was lost on a card twice")
 
     async def reload(self, place: ModelPlace) -> str:
         """Load a model beside the current one in every worker, then swap between two batches; returns its digest.
@@ -206,11 +227,8 @@ class Inference:
             try:
                 await slot.call(worker.pid, timeout=seconds)
                 return True
-            except BrokenExecutor:
-                if slot.executor is executor:  # otherwise it was replaced meanwhile
-                    log.warning("worker %s is gone; starting another", slot.pid)
-                    self.restarts += 1
-                    slot.kill()
+            except BrokenExecutor as error:
+                if self._lost(slot, executor, "nothing", error):
                     self._tasks.append(asyncio.create_task(self._revive(slot)))
             except TimeoutError:
                 log.warning("worker %s is silent", slot.pid)
@@ -253,6 +271,15 @@ class Inference:
             if self.digest and digest != self.digest:
                 log.warning("a new worker holds model %s, the others %s", digest[:12], self.digest[:12])
             self.digest = self.digest or digest
+
+    def _lost(self, slot: _Slot, executor: Executor | None, on: str, error: Exception) -> bool:
+        """Let go of a process that died or hangs. False: somebody noticed before and it was replaced meanwhile."""
+        if executor is None or slot.executor is not executor:
+            return False
+        self.restarts += 1
+        log.warning("worker %s lost on %s (%s); starting another", slot.pid, on, type(error).__name__)
+        slot.kill()
+        return True
 
     async def _revive(self, slot: _Slot) -> None:
         try:
@@ -309,8 +336,9 @@ class Inference:
                     await self._start_slot(slot)
                 except Exception as error:
                     log.error("a worker does not start: %s", error)
-                    self._fail(waiting, NoWorker("no worker could be started"))
-                    continue
+                    for other in batch:
+                        self._fail(other, NoWorker("no worker could be started"))
+                    return
             if not await self._try(slot, [waiting]):
                 self._fail(waiting, WorkerLost("the worker was lost on this picture twice"))
 
@@ -318,16 +346,13 @@ class Inference:
         """One attempt; False where the worker was lost."""
         if not batch:
             return True
+        executor = slot.executor
         try:
             results = await slot.call(
                 worker.answer, [waiting.job for waiting in batch], slot.digest, timeout=self.settings.timeout
             )
         except (BrokenExecutor, TimeoutError) as error:
-            self.restarts += 1
-            log.warning(
-                "worker %s lost on %d pictures (%s); starting another", slot.pid, len(batch), type(error).__name__
-            )
-            slot.kill()
+            self._lost(slot, executor, f"{len(batch)} pictures", error)
             return False
         except Exception as error:  # a bug in the worker: the process lives, these pictures have no answer
             log.exception("the worker could not answer")

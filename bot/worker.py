@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from dataclasses import dataclass, field, replace
+from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,9 +87,20 @@ _models: dict[str, BokeModel] = {}
 
 def initialize(threads: int) -> None:
     """Called once in a new process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the bot decides when workers go
+    # Ctrl-C and a service manager's SIGTERM reach the whole group: the bot decides when workers go, and kills them then.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, name="parent", daemon=True).start()
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
+
+
+def _leave_with_parent() -> None:
+    """A bot that is killed tells nobody: nothing else would end its workers, which hold a model's memory each."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def pid() -> int:

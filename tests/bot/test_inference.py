@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from bot.inference import EngineSettings, Inference, ModelRejected, NoWorker, QueueFull, WorkerLost
-from bot.worker import Answered, Job, ModelPlace, Refused
+from bot.worker import Answered, CardJob, Job, ModelPlace, Refused
 from tests.bundles import LINES, tiny_bundle
 
 CAT = Path(__file__).parents[1] / "data" / "cat.jpg"
+ROOT = Path(__file__).parents[2]
 SETTINGS = EngineSettings(workers=1, threads=1, queue_size=64, timeout=60)
+HOLD_A_WORKER = """
+import asyncio, sys
+from bot.inference import EngineSettings, Inference
+from bot.worker import ModelPlace
+
+async def hold():
+    inference = Inference(EngineSettings(), ModelPlace(sys.argv[1]))
+    await inference.start()
+    print(*inference.pids, flush=True)
+    await asyncio.Event().wait()
+
+if __name__ == "__main__":
+    asyncio.run(hold())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +62,14 @@ async def running(
 
 
 async def worker_is_replaced(inference: Inference, old: int) -> None:
-    while not inference.up or inference.pids == [old]:
+    while not inference.up or inference.pids == [old]:  # noqa: ASYNC110 - nobody else needs an event for it
         await asyncio.sleep(0.01)
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        await asyncio.to_thread(psutil.Process(pid).wait, 20)
 
 
 async def test_a_picture_is_answered(models: list[Path], cat: bytes) -> None:
@@ -119,20 +143,45 @@ async def test_a_picture_that_loses_two_workers_is_given_up_and_the_next_is_answ
         assert isinstance(await inference.answer(Job(cat)), Answered)
 
 
+async def test_a_card_is_drawn_by_the_worker_that_takes_the_place_of_a_dead_one(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        (old,) = inference.pids
+        os.kill(old, signal.SIGKILL)
+        drawn = await inference.draw(CardJob(cat, "猫", width=200))
+        assert isinstance(drawn, bytes)
+        assert drawn.startswith(b"\x89PNG")
+        assert inference.pids != [old]
+        assert inference.restarts == 1
+        assert isinstance(await inference.draw(CardJob(b"hello", "猫")), Refused)
+
+
+async def test_a_card_during_which_the_worker_hangs_costs_no_picture_its_answer(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        inference.settings = replace(SETTINGS, timeout=1.0)
+        os.kill(inference.pids[0], signal.SIGSTOP)
+        cards = [asyncio.create_task(inference.draw(CardJob(cat, "猫", width=200))) for _ in range(4)]
+        await asyncio.sleep(0)
+        pictures = [asyncio.create_task(inference.answer(Job(cat))) for _ in range(4)]
+        cards[3].cancel()  # whoever asked is gone
+        inference.settings = replace(SETTINGS, timeout=60)  # of what comes after the first loss
+        assert all(isinstance(drawn, bytes) for drawn in await asyncio.gather(*cards[:3]))
+        assert all(isinstance(result, Answered) for result in await asyncio.gather(*pictures))
+        assert inference.up
+
+
 async def test_the_queue_is_bounded(models: list[Path], cat: bytes) -> None:
     async with running(models[0]) as inference:
         os.kill(inference.pids[0], signal.SIGSTOP)
         waiting = [asyncio.create_task(inference.answer(Job(cat))) for _ in range(64)]
         await asyncio.sleep(0)
+        while inference.waiting < 64:  # the worker's batch has left the queue
+            waiting.append(asyncio.create_task(inference.answer(Job(cat))))
+            await asyncio.sleep(0)
         with pytest.raises(QueueFull):
-            for _ in range(SETTINGS.batch_size + 1):
-                waiting.append(asyncio.create_task(inference.answer(Job(cat))))
-                await asyncio.sleep(0)
-                if waiting[-1].done():
-                    waiting[-1].result()
+            await inference.answer(Job(cat))
         os.kill(inference.pids[0], signal.SIGCONT)
-        results = await asyncio.gather(*waiting, return_exceptions=True)
-        assert sum(isinstance(result, Answered) for result in results) >= 64
+        assert all(isinstance(result, Answered) for result in await asyncio.gather(*waiting))
+        assert len(waiting) >= 64
 
 
 async def test_stopping_finishes_what_waits_and_takes_nothing_new(models: list[Path], cat: bytes) -> None:
@@ -148,12 +197,7 @@ async def test_stopping_finishes_what_waits_and_takes_nothing_new(models: list[P
         await stopping
         assert not inference.up
         assert inference.pids == []
-        while True:
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                break
-            await asyncio.sleep(0.01)
+        await gone(pid)
 
 
 async def test_another_model_is_swapped_in_without_losing_a_picture(models: list[Path], cat: bytes) -> None:
@@ -198,3 +242,36 @@ async def test_several_workers_share_the_queue(models: list[Path], cat: bytes) -
         results = await asyncio.gather(*(inference.answer(Job(cat, seed=n)) for n in range(12)))
         assert all(isinstance(result, Answered) for result in results)
         assert len(inference.pids) == 2
+
+
+async def test_a_signal_to_the_whole_group_leaves_the_worker_at_work(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        (pid,) = inference.pids
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(pid, number)
+        assert isinstance(await inference.answer(Job(cat)), Answered)
+        assert (inference.pids, inference.restarts) == ([pid], 0)
+
+
+async def test_probing_replaces_a_worker_that_died_unnoticed(models: list[Path], cat: bytes) -> None:
+    async with running(models[0]) as inference:
+        (old,) = inference.pids
+        assert await inference.probe()
+        os.kill(old, signal.SIGKILL)
+        assert not await inference.probe()
+        await worker_is_replaced(inference, old)
+        assert await inference.probe()
+        assert (await inference.facts()).model == inference.digest
+
+
+async def test_a_worker_leaves_when_the_process_that_started_it_is_killed(models: list[Path]) -> None:
+    bot = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD_A_WORKER, str(models[0]), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    assert bot.stdout is not None
+    worker = psutil.Process(int(await bot.stdout.readline()))
+    assert worker.ppid() == bot.pid
+    bot.kill()
+    await bot.wait()
+    await gone(worker.pid)
+    assert not worker.is_running()
