@@ -33,6 +33,8 @@ class DecoderConfig:
     """Sizes of a decoder.
 
     tied: use the embedding as output layer (needs embed == hidden).
+    word_dropout: share of the words before that the decoder does not see while it learns (Bowman et al. 2016); it then
+        relies more on the picture, and joins halves of sentences that it never saw together.
     topics: 0 is the article's linear img2x. Otherwise the vector first becomes a distribution over so many topics
         (softmax of a linear layer), and img2x reads that: what the picture shows, without everything else about it.
     """
@@ -43,6 +45,7 @@ class DecoderConfig:
     hidden: int = 100
     tied: bool = False
     dropout: float = 0.0
+    word_dropout: float = 0.0
     topics: int = 0
 
 
@@ -87,11 +90,17 @@ class Decoder(chainer.Chain):
         x = self.embed(xp.asarray(batch.inputs))
         if self.config.dropout:
             x = F.dropout(x, self.config.dropout)
+        if self.config.word_dropout and chainer.config.train:
+            x = x * self._word_mask(batch)
         seen = x[:first] + self.img2x(F.softmax(self.topic(pictures)) if self.config.topics else pictures)
         x = F.concat([seen, x[first:]], axis=0) if len(x) > first else seen
         start = xp.zeros((first, self.config.hidden), np.float32)
         h = lstm_sequence(x, self.w, self.u, self.b, start, start, batch.counts)
         return F.dropout(h, self.config.dropout) if self.config.dropout else h
+
+    def _word_mask(self, batch: Batch) -> Any:
+        kept = self.xp.asarray(np.random.random(len(batch.inputs)) >= self.config.word_dropout)
+        return self.xp.broadcast_to(kept[:, None], (len(kept), self.config.embed)).astype(np.float32)
 
     def loss(self, pictures: Any, batch: Batch, smoothing: float = 0.0) -> Any:
         """Weighted mean of -ln p(token) in nats, a Variable ()."""

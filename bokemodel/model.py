@@ -98,8 +98,9 @@ class BokeModel:
             found = beam_search(self.network, self.tokenizer, pictures, search, width=max(n, search.beam))
             return [[Boke(c.text.strip(), _mean_nats(c)) for c in candidates[:n]] for candidates in found]
         search = replace(search, candidates=max(n, search.candidates))
-        candidates = sample(self.network, self.tokenizer, pictures, search, _seeds(seed, len(features)))
-        ranked = rerank(self.network, self.tokenizer, candidates, search)
+        seeds = _seeds(seed, len(features))
+        candidates = sample(self.network, self.tokenizer, pictures, search, seeds)
+        ranked = rerank(self.network, self.tokenizer, candidates, search, seeds)
         return [[Boke(c.text.strip(), score) for c, score in scored[:n]] for scored in ranked]
 
     def check_mode(self, mode: str) -> None:

@@ -31,6 +31,8 @@ class SearchSettings:
     top_p: float = 0.95
     mmi_lambda: float = 0.5
     length_power: float = 1.0
+    fluency: float = float("inf")  # nats a token by which a text may be less likely than the likeliest, unpunished
+    variety: float = 0.0  # size of the chance in the choice among good texts; 0 always takes the best score
     beam: int = 3
 
 
@@ -152,30 +154,44 @@ def _can_improve(done: list[Candidate], running: NDArray[np.float64], width: int
     return bool(_per_length(float(running.max()), step + 2, power) > finished[width - 1])
 
 
+FLUENCY_PENALTY = 4.0  # for each nat a token beyond `fluency`
+
+
 def rerank(
     network: Network,
     tokenizer: Tokenizer,
     candidates: list[list[Candidate]],
     settings: SearchSettings,
+    seeds: Sequence[int] | None = None,
 ) -> list[list[tuple[Candidate, float]]]:
-    """Each picture's candidates with their MMI score, best first."""
+    """Each picture's candidates with their score, best first.
+
+    The score is the MMI score; less what a text lacks in fluency, so that stumbling sentences come last; plus a little
+    chance where `variety` asks for it (Gumbel noise, from the picture's seed), so that pictures alike do not all get the
+    same answer.
+    """
     flat = [candidate for found in candidates for candidate in found]
     if not flat:
         return [[] for _ in candidates]
     everyday = mean_picture_log_probs(network, tokenizer, [candidate.tokens for candidate in flat])
     out, start = [], 0
-    for found in candidates:
-        scored = [
-            (
-                candidate,
-                _per_length(
-                    candidate.log_prob - settings.mmi_lambda * plain, len(candidate.tokens) + 1, settings.length_power
-                ),
-            )
-            for candidate, plain in zip(found, everyday[start : start + len(found)], strict=True)
-        ]
+    for number, found in enumerate(candidates):
+        plain = everyday[start : start + len(found)]
         start += len(found)
-        out.append(sorted(scored, key=lambda pair: -pair[1]))
+        if not found:
+            out.append([])
+            continue
+        own = np.array([candidate.log_prob for candidate in found])
+        length = np.array([len(candidate.tokens) + 1 for candidate in found], np.float64)
+        scores = (own - settings.mmi_lambda * plain) / length**settings.length_power
+        if np.isfinite(settings.fluency):
+            fluent = own / length
+            scores -= FLUENCY_PENALTY * np.maximum(0.0, fluent.max() - settings.fluency - fluent)
+        if settings.variety:
+            rng = np.random.default_rng([0 if seeds is None else seeds[number], 1])
+            scores += settings.variety * rng.gumbel(size=len(found))
+        order = np.argsort(-scores, kind="stable")
+        out.append([(found[index], float(scores[index])) for index in order])
     return out
 
 

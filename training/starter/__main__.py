@@ -26,7 +26,6 @@ from bokemodel.packing import Normalizer
 from bokemodel.tokenizer import Tokenizer
 from training.starter.jokes import load_subjects
 from training.starter.photo_vectors import PhotoVectorsMissing, load_photo_vectors
-from training.starter.topics import fit_topics
 from training.starter.vectors import Classifier, MovedVectors
 from training.train import Epoch, Texts, TrainConfig, train
 
@@ -43,7 +42,8 @@ class StarterRecipe:
 
     vocabulary: int = 3000
     hidden: int = 256
-    dropout: float = 0.25
+    dropout: float = 0.2
+    word_dropout: float = 0.1
     crossed: float = 0.6  # share of the crossed pairs that an epoch shows
     train: TrainConfig = field(default_factory=lambda: TrainConfig(epochs=30, batch_size=32, learning_rate=6e-3))
     temperature: float = 0.9
@@ -76,13 +76,16 @@ def train_starter(
         return Texts(pictures, [tokens[text] for _, text in pool])
 
     config = DecoderConfig(
-        len(tokenizer), encoder.dim, recipe.hidden, recipe.hidden, dropout=recipe.dropout, topics=len(subjects)
+        len(tokenizer),
+        encoder.dim,
+        recipe.hidden,
+        recipe.hidden,
+        dropout=recipe.dropout,
+        word_dropout=recipe.word_dropout,
+        topics=len(encoder.class_bias),
     )
     decoder = Decoder(config, recipe.train.seed)
-    decoder.topic.W.array[...], decoder.topic.b.array[...] = fit_topics(
-        vectors, normalizer, subjects, recipe.train.seed
-    )
-    decoder.topic.disable_update()
+    use_classes_as_topics(decoder, encoder, normalizer, vectors)
     train(decoder, recipe.train, epoch_texts, bos=tokenizer.bos, eos=tokenizer.eos, on_epoch=on_epoch)
     manifest = Manifest(
         encoder=encoder.name,
@@ -98,6 +101,20 @@ def train_starter(
         },
     )
     return Bundle(manifest, tokenizer, normalizer, decoder.arrays())
+
+
+def use_classes_as_topics(decoder: Decoder, encoder: Classifier, normalizer: Normalizer, vectors: MovedVectors) -> None:
+    """Let the decoder's topic layer be the network's own classifier, fixed: what the picture shows is known already.
+
+    The decoder reads normalised vectors, (v / |v| - mean) / scale; with the length that vectors usually have, the scores are
+    the classifier's. Classes of one subject start with one sign.
+    """
+    length = float(np.linalg.norm(vectors.photos, axis=1).mean())
+    decoder.topic.W.array[...] = encoder.class_weights * normalizer.scale * length
+    decoder.topic.b.array[...] = encoder.class_weights @ normalizer.mean * length + encoder.class_bias
+    decoder.topic.disable_update()
+    for classes in vectors.classes:
+        decoder.img2x.W.array[:, classes] = decoder.img2x.W.array[:, classes[:1]]
 
 
 def main(

@@ -1,0 +1,64 @@
+"""A whole reply, from posted bytes to ranked jokes, and where its time goes.
+
+`python -m benchmarks.reply [--backend chainer|onnxruntime] [PHOTO...]` runs what a worker runs for each picture: decode the
+bytes, encode, sample the candidates, rerank. It prints the median and the 95th percentile of each step and of the whole, and
+the whole as a multiple of the encoder's own time in the same run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bokemodel.encoders import load_encoder
+from bokemodel.model import BokeModel
+from bokemodel.pictures import open_picture
+from bokemodel.search import rerank, sample
+
+PHOTOS = Path(__file__).resolve().parents[1] / "tests" / "data"
+STEPS = ("decode", "encode", "sample", "rerank")
+
+
+def main(
+    photos: Annotated[list[Path] | None, typer.Argument(help="Photos; the tests' own where none is named.")] = None,
+    backend: Annotated[str, typer.Option(help="chainer, onnxruntime or auto.")] = "auto",
+    rounds: Annotated[int, typer.Option(min=1, help="How often each photo is answered.")] = 20,
+) -> None:
+    """Measure a whole reply."""
+    encoder = load_encoder("efficientnet-lite0", backend=cast(Literal["auto", "chainer", "onnxruntime"], backend))
+    model = BokeModel.load(encoder=encoder)
+    files = [path.read_bytes() for path in photos or sorted(PHOTOS.glob("*.jpg"))]
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for number in range(-1, rounds):
+        for data in files:
+            marks = [time.perf_counter()]
+            image = open_picture(data, short_side=encoder.input_size)
+            marks.append(time.perf_counter())
+            features = encoder.encode([image])
+            marks.append(time.perf_counter())
+            pictures = model.bundle.normalizer(features)
+            found = sample(model.network, model.tokenizer, pictures, model.settings, [number + 1])
+            marks.append(time.perf_counter())
+            rerank(model.network, model.tokenizer, found, model.settings, [number + 1])
+            marks.append(time.perf_counter())
+            if number >= 0:  # the first round warms up
+                for step, spent in zip(STEPS, np.diff(marks), strict=True):
+                    seconds[step].append(float(spent))
+                seconds["whole reply"].append(marks[-1] - marks[0])
+    table = Table("step", "median ms", "95th percentile ms", title=f"{backend}, {model.settings.candidates} candidates")
+    for step, values in seconds.items():
+        table.add_row(step, f"{1000 * np.median(values):.1f}", f"{1000 * np.percentile(values, 95):.1f}")
+    Console().print(table)
+    ratio = np.median(seconds["whole reply"]) / np.median(seconds["encode"])
+    print(f"whole reply / encoder alone, medians: {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
