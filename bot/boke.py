@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
 
+from bot.exchange import MODES, Answer, Ask, BokeRefused, Candidate, Outcome, Place
 from bot.filter import harmless
 from bot.inference import Inference, NoWorker, QueueFull, WorkerLost
 from bot.limits import Limit, RateLimits
-from bot.messages import Language, say
 from bot.worker import Answered, CardJob, Job, Refused
-from store import answers, settings, votes
+from store import answers, crawled, settings, votes
 from store.answers import Forgotten, NewAnswer, StoredAnswer, StoredCandidate
 from store.config import Config
 from store.database import Database
@@ -30,84 +30,25 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MODES = ("boke", "article")
 OFFERED = 12  # candidates that a worker sends back, best first; the first that is new and allowed is the answer
 
 
-class BokeRefused(Exception):
-    """No answer, and why: `code` for programs, a friendly line for people.
+@dataclass(frozen=True)
+class _Offer:
+    """What a worker offers for one picture, and what of it may be said.
 
-    Attributes:
-        code: "no_picture", "not_a_picture", "corrupt", "too_large", "too_many_pixels", "slow_down", "busy", "lost",
-            "down", "speechless", "unknown_answer", "unknown_mode", "not_allowed", "not_fetched", "left_alone" or a front
-            end's own, such as "no_access".
-        retry_after: whole seconds after which it may work; 0 where trying again is no use.
+    told: what was said about the picture here before. known: somebody's jokes among the candidates, with their addresses.
     """
 
-    def __init__(self, code: str, *, retry_after: int = 0, cause: str = "", **values: object) -> None:
-        super().__init__(cause or code)
-        self.code, self.retry_after, self.values = code, retry_after, values
+    answered: Answered
+    candidates: tuple[Candidate, ...] = ()
+    told: frozenset[str] = frozenset()
+    known: Mapping[str, str | None] = field(default_factory=dict)
+    readable: bool = True  # False: the database could not say any of that
 
-    def line(self, language: Language = "ja") -> str:
-        """What to tell the person."""
-        return say(self.code, language, **self.values)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where and by whom a picture was posted, in the platform's own ids."""
-
-    platform: str  # "discord", "slack" or "web"
-    channel_id: str
-    user_id: str = ""
-    guild_id: str | None = None
-    message_id: str | None = None
-    position: int = 0  # which picture of the message
-    parent_id: str | None = None  # the channel around a thread, whose rules hold in it
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What is asked of a picture."""
-
-    mode: str | None = None  # None: the configured one
-    seed: int | None = None
-    consent: bool = False  # to be shown in the page's feed
-    again_of: str | None = None  # the answer that this one follows
-    picture_url: str | None = None
-    limited: bool = True  # chat limits apply; the page has limits of its own
-    asked_by: str = ""  # who asked, where it was not the picture's poster: their limits count
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One joke that was offered, made harmless."""
-
-    text: str
-    score: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one `answer` ended, for whoever counts: `code` is "answered" or the refusal's."""
-
-    platform: str
-    mode: str
-    code: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the bot says about a picture. `id` is "" where the database could not keep it (it cannot be voted on then)."""
-
-    id: str
-    text: str
-    candidates: tuple[Candidate, ...]
-    mode: str
-    encoder: str
-    model: str
-    elapsed_ms: float
+    def choose(self) -> Candidate | None:
+        """The best that was not told here before."""
+        return next((c for c in self.candidates if c.text not in self.told), None)
 
 
 _REFUSALS = {
@@ -160,21 +101,21 @@ class BokeService:
         self._check_size(picture)
         if ask.limited:
             self.check_limits(place, ask.asked_by)
-        answered = await self._infer(picture, mode, ask.seed)
-        told = await self._told(place, answered.picture_key) if ask.seed is None else frozenset()
-        candidates = self._allowed(answered)
-        chosen = next((c for c in candidates if c.text not in told), None)
+        offer = await self._offer(picture, place, mode, ask.seed)
+        chosen = offer.choose()
         if chosen is None and ask.seed is None:
             # All of these were told here before, or none may be said: look once more, elsewhere.
-            answered = await self._infer(picture, mode, None)
-            candidates = self._allowed(answered)
-            chosen = next((c for c in candidates if c.text not in told), candidates[0] if candidates else None)
-        chosen = chosen or (candidates[0] if candidates else None)
+            offer = await self._offer(picture, place, mode, None)
+            chosen = offer.choose()
+        chosen = chosen or next(iter(offer.candidates), None)
         if chosen is None:
             raise BokeRefused("speechless")
         elapsed = (time.perf_counter() - started) * 1000
-        kept = await self._keep(place, ask, mode, answered, candidates, chosen, elapsed)
-        return Answer(kept, chosen.text, candidates, mode, answered.encoder, answered.model, round(elapsed, 1))
+        kept = await self._keep(place, ask, mode, offer, chosen, elapsed) if offer.readable else ""
+        # Others' jokes are not handed on without their source: only the one that is told has it beside it.
+        shown = tuple(c for c in offer.candidates if c == chosen or c.text not in offer.known)
+        answered, source = offer.answered, offer.known.get(chosen.text)
+        return Answer(kept, chosen.text, shown, mode, answered.encoder, answered.model, round(elapsed, 1), source)
 
     async def card(self, picture: bytes, text: str, *, spoiler: bool = False) -> bytes:
         """The picture with the joke under it, as PNG. Raises BokeRefused."""
@@ -269,7 +210,7 @@ class BokeService:
             raise BokeRefused("too_large", limit=megabytes(self.config.pictures.max_bytes))
 
     async def _infer(self, picture: bytes, mode: str, seed: int | None) -> Answered:
-        job = Job(picture, OFFERED, mode, seed, self.config.pictures.max_pixels)
+        job = Job(picture, OFFERED, mode, seed, self.config.pictures.max_pixels, search_settings(self.config))
         try:
             result = await self.inference.answer(job)
         except QueueFull as error:
@@ -290,28 +231,39 @@ class BokeService:
                 found.setdefault(text, Candidate(text, score))
         return tuple(found.values())
 
-    async def _told(self, place: Place, picture_key: str) -> frozenset[str]:
+    async def _offer(self, picture: bytes, place: Place, mode: str, seed: int | None) -> _Offer:
+        """Candidates for a picture, without what may not be said. Raises BokeRefused."""
+        answered = await self._infer(picture, mode, seed)
+        candidates = self._allowed(answered)
+        # The way of 2016 gives back what it has read; that is what people try it for.
+        texts = [c.text for c in candidates] if mode == "boke" else []
+
+        def look_up() -> tuple[frozenset[str], dict[str, str | None]]:
+            told = answers.recent_texts(self.database, place.platform, place.channel_id, answered.picture_key)
+            return frozenset(told), crawled.find_known(self.database, texts)
+
         try:
-            recent = await self.stored(
-                answers.recent_texts, self.database, place.platform, place.channel_id, picture_key
-            )
+            told, known = await self.stored(look_up)
         except DatabaseError as error:
-            log.error("what was said before cannot be read: %s", error)
-            return frozenset()
-        return frozenset(recent)
+            log.error("a picture is answered without looking back, nor kept: %s", error)
+            return _Offer(answered, candidates, readable=False)
+        if known and self.config.filter.crawled_jokes == "drop":
+            candidates = tuple(c for c in candidates if c.text not in known)
+        else:
+            candidates = tuple(c for c in candidates if known.get(c.text, "") is not None)
+        return _Offer(answered, candidates, told if seed is None else frozenset(), known)
 
     async def _keep(
         self,
         place: Place,
         ask: Ask,
         mode: str,
-        answered: Answered,
-        candidates: tuple[Candidate, ...],
+        offer: _Offer,
         chosen: Candidate,
         elapsed: float,
     ) -> str:
         try:
-            return await self.stored(self._store, place, ask, mode, answered, candidates, chosen, elapsed)
+            return await self.stored(self._store, place, ask, mode, offer, chosen, elapsed)
         except DatabaseError as error:
             log.error("an answer could not be kept: %s", error)
             return ""
@@ -321,8 +273,7 @@ class BokeService:
         place: Place,
         ask: Ask,
         mode: str,
-        answered: Answered,
-        candidates: tuple[Candidate, ...],
+        offer: _Offer,
         chosen: Candidate,
         elapsed: float,
     ) -> str:
@@ -330,6 +281,7 @@ class BokeService:
         if user is None and ask.again_of:  # another joke about the same picture is the same person's
             before = answers.get_answer(self.database, ask.again_of)
             user = before.user if before else None
+        answered = offer.answered
         kept = answers.add_answer(
             self.database,
             NewAnswer(
@@ -343,11 +295,12 @@ class BokeService:
                 picture_url=ask.picture_url,
                 text=chosen.text,
                 score=chosen.score,
-                candidates=tuple(StoredCandidate(c.text, c.score) for c in candidates),
+                candidates=tuple(StoredCandidate(c.text, c.score) for c in offer.candidates),
                 mode=mode,
                 model=answered.model,
                 encoder=answered.encoder,
                 elapsed_ms=elapsed,
+                source_url=offer.known.get(chosen.text),
                 consent=ask.consent,
                 again_of=ask.again_of,
             ),
@@ -359,6 +312,21 @@ class BokeService:
         return kept.public_id
 
 
+def search_settings(config: Config) -> dict[str, Any]:
+    """How jokes are looked for, where the configuration says so; the rest is the model's own."""
+    inference = config.inference
+    chosen = {
+        "candidates": inference.candidates,
+        "temperature": inference.temperature,
+        "top_p": inference.top_p,
+        "mmi_lambda": inference.mmi_lambda,
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
+
+
 def megabytes(size: int) -> str:
     """Bytes for people: "20 MB"."""
     return f"{size / 2**20:.0f} MB" if size >= 2**20 else f"{max(1, size // 1024)} kB"
+
+
+__all__ = ["MODES", "Answer", "Ask", "BokeRefused", "BokeService", "Candidate", "Outcome", "Place", "megabytes"]

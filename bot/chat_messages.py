@@ -52,6 +52,7 @@ CHAT_TEXTS: dict[str, dict[Literal["ja", "en"], str]] = {
         "ja": "元の写真が、もう見つかりませんでした。",
         "en": "The picture is no longer there.",
     },
+    "source": {"ja": "出典：{url}", "en": "Source: {url}"},
     "nth_picture": {"ja": "{number}枚目の写真", "en": "Picture {number}"},
     "again": {"ja": "もう一回", "en": "Again"},
     "card": {"ja": "カード", "en": "Card"},

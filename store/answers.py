@@ -18,6 +18,11 @@ from store.tables import Answer, AnswerFeature, Vote
 from store.types import now
 
 _PUBLIC_ID = re.compile(r"[0-9a-f]{32}")
+_HASH = re.compile(r"[0-9a-f]{16}")  # 64 bits of a picture's likeness
+# Of 1,080 copies of 270 photos and drawings (JPEG at quality 40 and 75, WebP, two thirds of the size) three moved further.
+# Of 36,000 pairs of different pictures six were as near, thin things on white; it costs them a joke told of the other.
+_BITS_APART = 8
+_COMPARED = 500  # answers of a channel
 _ERASE_BATCH = 500  # rows erased in one session, so that an answer on its way waits only a moment
 
 
@@ -141,15 +146,18 @@ def last_answer(database: Database, platform: str, channel_id: str) -> StoredAns
 def recent_texts(
     database: Database, platform: str, channel_id: str, picture_key: str, limit: int = 50
 ) -> tuple[str, ...]:
-    """What was said about this picture in this channel, newest first; deleted answers count, they were read."""
-    statement = (
-        select(Answer.text)
-        .where(*_place(platform, channel_id), Answer.picture_key == picture_key)
-        .order_by(Answer.created.desc(), Answer.id.desc())
-        .limit(limit)
-    )
+    """What was said about this picture in this channel, newest first; deleted answers count, they were read.
+
+    Among the channel's last answers a key that differs in a few bits is the same picture, compressed or scaled anew.
+    """
+    newest = Answer.created.desc(), Answer.id.desc()
+    here = select(Answer.id, Answer.text, Answer.picture_key).where(*_place(platform, channel_id)).order_by(*newest)
     with database.reader() as session:
-        return tuple(session.scalars(statement))
+        same = session.execute(here.where(Answer.picture_key == picture_key).limit(limit)).all()
+        last = session.execute(here.limit(_COMPARED)).all()
+    found = {row.id: row.text for row in same}
+    found |= {row.id: row.text for row in last if _alike(row.picture_key, picture_key)}
+    return tuple(found[row_id] for row_id in sorted(found, reverse=True)[:limit])
 
 
 def best_answers(
@@ -271,6 +279,12 @@ def _erase(database: Database, ids: Select[int]) -> int:
         erased += len(batch)
         if len(batch) < _ERASE_BATCH:
             return erased
+
+
+def _alike(key: str, other: str) -> bool:
+    if not (_HASH.fullmatch(key) and _HASH.fullmatch(other)):
+        return key == other
+    return (int(key, 16) ^ int(other, 16)).bit_count() <= _BITS_APART
 
 
 def _counts() -> tuple[ColumnElement[int], ColumnElement[int]]:

@@ -120,6 +120,7 @@ Count = Annotated[Int, Field(ge=0)]
 AtLeastOne = Annotated[Int, Field(ge=1)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 # Those below are None where the file says "auto".
+AutoAtLeastOne = Annotated[AtLeastOne | None, BeforeValidator(_auto)]
 AutoPositive = Annotated[Positive | None, BeforeValidator(_auto)]
 AutoNotNegative = Annotated[NotNegative | None, BeforeValidator(_auto)]
 AutoShare = Annotated[Annotated[Number, Field(gt=0, le=1)] | None, BeforeValidator(_auto)]
@@ -291,7 +292,7 @@ class Inference(Section):
     batch_wait_ms: NotNegative = key(10.0, "how long a picture waits for company")
     timeout_s: Positive = key(30.0, "a worker that is silent for longer is replaced")
     mode: str = key("boke", "way of answering where nobody asked for another")
-    candidates: AtLeastOne = key(32, "jokes thought of for each one told")
+    candidates: AutoAtLeastOne = key(None, 'jokes thought of for each one told; "auto": as the model says')
     temperature: AutoPositive = key(None, 'higher: bolder; "auto": as the model says')
     top_p: AutoShare = key(None, 'share of likely words that are drawn from; "auto": as the model says')
     mmi_lambda: AutoNotNegative = key(

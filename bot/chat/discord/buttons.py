@@ -13,7 +13,7 @@ from discord import ui
 from bot.boke import Ask, BokeRefused
 from bot.chat.discord.locate import place_in
 from bot.chat.discord.pictures import Kept
-from bot.chat.discord.sending import card_file, excused, joke, promise, typing
+from bot.chat.discord.sending import card_file, excused, joke, promise, source_note, typing
 from bot.chat.discord.words import say
 from bot.conversation import Post
 from bot.messages import Language
@@ -112,7 +112,7 @@ async def _again(interaction: Press, answer_id: str) -> None:
                 files.append(card_file(said.card, spoiler=said.spoiler))
             view = answer_view(said.answer.id, language, card=said.card is None)
             message = await interaction.followup.send(
-                joke(said.answer.text),
+                joke(said.answer.text, " ".join(source_note(said.answer, language))),
                 files=files,
                 view=view or discord.utils.MISSING,
                 ephemeral=private,

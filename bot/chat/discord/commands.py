@@ -13,7 +13,7 @@ from bot.boke import MODES, Ask, BokeRefused
 from bot.chat.discord.buttons import answer_view
 from bot.chat.discord.locate import Found, place_in
 from bot.chat.discord.pictures import Kept
-from bot.chat.discord.sending import card_file, excused, joke, promise, tell
+from bot.chat.discord.sending import card_file, excused, joke, promise, source_note, tell
 from bot.chat.discord.settings import show_panel
 from bot.chat.discord.words import MENU, say
 from bot.conversation import Post
@@ -149,7 +149,7 @@ async def _answer(interaction: Used, found: Found, ask: Ask, *, carry: bool) -> 
             continue
         notes = [say("nth_picture", language, number=said.position + 1)] if len(kept) > 1 else []
         notes += [f"{say('subject', language)} {found.jump}"] if found.jump and not carry else []
-        content = joke(said.answer.text, " ".join(notes))
+        content = joke(said.answer.text, " ".join(notes + source_note(said.answer, language)))
         files = []
         if carry and len(kept[said.position].data) <= interaction.filesize_limit:
             files.append(kept[said.position].file())

@@ -14,7 +14,7 @@ from bot.boke import BokeRefused, Place
 from bot.chat.discord.buttons import answer_view
 from bot.chat.discord.locate import PLATFORM, place_in
 from bot.chat.discord.pictures import has_links
-from bot.chat.discord.sending import PostGone, delete, joke, refused, reply, typing
+from bot.chat.discord.sending import PostGone, delete, joke, refused, reply, source_note, typing
 from bot.chat.discord.words import say
 from bot.conversation import Post, Said
 from bot.messages import Language
@@ -167,7 +167,8 @@ class Posts:
                 await reply(message, text, part=said.position)
             return
         several = len(post.pictures) > 1
-        text = joke(said.answer.text, say("nth_picture", language, number=said.position + 1) if several else None)
+        notes = [say("nth_picture", language, number=said.position + 1)] if several else []
+        text = joke(said.answer.text, " ".join(notes + source_note(said.answer, language)))
         view = answer_view(said.answer.id, language, card=said.card is None)
         try:
             sent = await reply(message, text, part=said.position, view=view, card=said.card, spoiler=said.spoiler)

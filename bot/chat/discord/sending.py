@@ -14,7 +14,7 @@ import aiohttp
 import discord
 from discord import ui
 
-from bot.boke import BokeRefused
+from bot.boke import Answer, BokeRefused
 from bot.chat.discord.locate import own_permissions, place_in
 from bot.chat.discord.words import MENU, say
 from bot.messages import Language
@@ -40,6 +40,11 @@ def joke(text: str, note: str | None = None) -> str:
     escaped = discord.utils.escape_markdown(text[:MAX_LETTERS])
     escaped = re.sub(r"^(\d+)([.)])", r"\1\\\2", escaped)  # no numbered list
     return f"{escaped}\n-# {note}" if note else escaped
+
+
+def source_note(answer: Answer, language: Language) -> list[str]:
+    """Where a joke stands that is somebody's, for the small line."""
+    return [say("source", language, url=f"<{answer.source_url}>")] if answer.source_url else []
 
 
 def picture_file(data: bytes, name: str, *, spoiler: bool) -> discord.File:

@@ -121,7 +121,7 @@ class Answering:
         assert said.answer is not None
         text, name = said.answer.text, mark()
         private = asker is not None and asker.private
-        blocks = answer_blocks(text, handle, name, rules.language, card=not private)
+        blocks = answer_blocks(text, handle, name, rules.language, source=said.answer.source_url, card=not private)
         if asker is not None and private:
             await asker.show(text, blocks, to_all=False)
             return

@@ -90,14 +90,27 @@ def line_blocks(text: str, name: str) -> list[Block]:
 
 
 def answer_blocks(
-    text: str, handle: Handle, name: str, language: Language, counts: VoteCounts | None = None, *, card: bool = True
+    text: str,
+    handle: Handle,
+    name: str,
+    language: Language,
+    counts: VoteCounts | None = None,
+    *,
+    source: str | None = None,
+    card: bool = True,
 ) -> list[Block]:
-    """A joke with its buttons. Without votes where the answer was not kept; `card` is left out in private answers."""
+    """A joke with its buttons. Without votes where the answer was not kept; `card` is left out in private answers.
+
+    source: where the joke stands, if it is somebody's.
+    """
     blocks: list[Block] = []
     if handle.number:
         about = say("nth_picture", language, number=handle.number)
         blocks.append({"type": "context", "elements": [plain(about)]})
     blocks += line_blocks(text, name)
+    if source:
+        said = say("source", language, url=f"<{escape(source)}>")
+        blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": said}]})
     value = handle.encode()
     buttons = [_button(AGAIN, say("again", language), value)]
     if handle.answer_id:

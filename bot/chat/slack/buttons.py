@@ -159,7 +159,7 @@ class Buttons:
             while self._counting[key]:
                 self._counting[key] = False
                 counts = await self.service.stored(votes.vote_counts, self.service.database, answer.public_id)
-                blocks = answer_blocks(answer.text, handle, name, language, counts)
+                blocks = answer_blocks(answer.text, handle, name, language, counts, source=answer.source_url)
                 done = await self.speaker.update(Spot(place.channel_id), ts, answer.text, blocks)
         except UnknownAnswer:
             return True
@@ -173,7 +173,9 @@ class Buttons:
         """The same where only the button's own address reaches the message."""
         language = (await self.conversation.rules(place)).language
         counts = await self.service.stored(votes.vote_counts, self.service.database, answer.public_id)
-        blocks = answer_blocks(answer.text, handle, section_id({}), language, counts, card=card)
+        blocks = answer_blocks(
+            answer.text, handle, section_id({}), language, counts, source=answer.source_url, card=card
+        )
         await respond(text=escape(answer.text), blocks=blocks, replace_original=True)
 
     async def _message(self, channel: str, ts: str) -> dict[str, Any] | None:

@@ -56,6 +56,7 @@ async def post_boke(request: web.Request) -> web.Response:
     answer = await mine.service.answer(picture, await _place(request, mine), ask)
     if answer.id:
         mine.posted.put(answer.id, picture, post.again_of)
+    source = {"source_url": answer.source_url} if answer.source_url else {}
     return reply(
         {
             "id": answer.id,
@@ -65,6 +66,7 @@ async def post_boke(request: web.Request) -> web.Response:
             "encoder": answer.encoder,
             "model": answer.model,
             "elapsed_ms": answer.elapsed_ms,
+            **source,
         }
     )
 

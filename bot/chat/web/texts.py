@@ -53,6 +53,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     # answering
     "thinking": ("考え中です", "Thinking"),
     "answered": ("ボケ：{text}", "The joke: {text}"),
+    "source": ("出典：", "Source: "),
     "again": ("もう一回", "Another one"),
     "up": ("おもしろい", "Funny"),
     "down": ("いまいち", "Not funny"),

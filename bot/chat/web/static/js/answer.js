@@ -18,6 +18,7 @@ export function addThinking(answers) {
 export function addAnswer(answers, answer, more) {
   const element = copy("answer-template");
   setJoke(element.querySelector(".joke"), answer.boke);
+  showSource(element.querySelector(".source"), answer.source_url);
   const again = element.querySelector(".again");
   again.addEventListener("click", () => {
     if (again.getAttribute("aria-disabled") !== "true") more();
@@ -36,6 +37,15 @@ export function addAnswer(answers, answer, more) {
   answers.closest(".post").classList.add("seen");
   tighten([...answers.querySelectorAll(".joke")]);
   reveal(element);
+}
+
+/** Where the joke stands, if it is somebody's. */
+function showSource(line, url) {
+  if (!url) return;
+  const link = line.querySelector("a");
+  link.href = url;
+  link.textContent = url.replace(/^https?:\/\//, "");
+  line.hidden = false;
 }
 
 /** Words about what went wrong. `retry` is called to try once more, where that may help. */
