@@ -103,7 +103,12 @@ def _add_pictures(database: Database, session: Session, pictures: Sequence[KeptP
         for p in pictures
     ]
     if rows:
-        session.execute(database.insert(Picture).on_conflict_do_nothing(index_elements=["digest"]), rows)
+        _insert(session, database.insert(Picture), rows)
+
+
+def _insert(session: Session, statement: Any, rows: Sequence[Row]) -> None:
+    # Past the ORM, which would leave out what is None and so send nearly every row by itself.
+    session.connection().execute(statement.on_conflict_do_nothing(), rows)
 
 
 def _look_up(session: Session, query: Any, keys: Iterable[Key]) -> Iterator[Row]:
@@ -128,7 +133,7 @@ def _write_odai(database: Database, session: Session, jokes: Sequence[Placed]) -
         else:
             new.append({**_odai_row(joke), "first_seen": moment, "last_seen": moment, "missing_count": 0})
     if new:
-        session.execute(database.insert(Odai).on_conflict_do_nothing(), new)
+        _insert(session, database.insert(Odai), new)
         rows |= _read_odai(session, [(row["source"], row["external_id"]) for row in new])
     return rows
 
@@ -191,7 +196,7 @@ def _write_jokes(database: Database, session: Session, jokes: Sequence[Placed], 
     moment = now()
     if new:
         seen = {"first_seen": moment, "refreshed": moment, "missing_count": 0}
-        session.execute(database.insert(Boke).on_conflict_do_nothing(), [{**row, **seen} for row in new])
+        _insert(session, database.insert(Boke), [{**row, **seen} for row in new])
     changed = _changes(before, (*by_id.values(), *by_text.values()))
     if changed:
         session.execute(update(Boke), [{**row, "refreshed": moment} for row in changed])
