@@ -92,10 +92,10 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
     }
 
 
-def start(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """`python -m training.retrain --no-crawl` as a process of its own; stdout and stderr are pipes."""
+def start(folder: Path, *arguments: str, crawl: bool = False, **variables: str) -> subprocess.Popen[str]:
+    """`python -m training.retrain` as a process of its own, without a crawl; stdout and stderr are pipes."""
     return subprocess.Popen(
-        [sys.executable, "-m", "training.retrain", "--no-crawl", *arguments],
+        [sys.executable, "-m", "training.retrain", *(() if crawl else ("--no-crawl",)), *arguments],
         cwd=folder,
         env=environment(folder, **variables),
         stdout=subprocess.PIPE,
