@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from store.database import Database
 from tests.training.corpora import write_picture
+from training.corpus import read_jokes
+from training.importers import import_files
 from training.importers.items_json import read
 from training.importers.records import BadLine, Record
 
@@ -63,3 +66,19 @@ def test_bad_items(tmp_path: Path, values: Any, reason: str) -> None:
     found = one(tmp_path, values)
     assert isinstance(found, BadLine)
     assert found.reason == reason
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_import_knows_such_a_file_by_what_it_holds(any_database: Database, tmp_path: Path, listed: bool) -> None:
+    for number in range(3):
+        write_picture(tmp_path / f"full/{number}.jpg", number)
+    items = [item(f"ボケ{i}", i, f"full/{i % 3}.jpg") for i in range(9)]
+    path = tmp_path / "crawled.json"
+    path.write_text(json.dumps(items) if listed else "\n".join(map(json.dumps, items)), encoding="utf-8")
+    report = import_files(any_database, tmp_path / "data", [path])
+    assert (report.lines, report.added, report.pictures) == (9, 9, 3)
+    jokes = list(read_jokes(any_database))
+    assert {(joke.text, joke.stars, joke.source) for joke in jokes} == {
+        (f"ボケ{i}", float(i), "items") for i in range(9)
+    }
+    assert import_files(any_database, tmp_path / "data", [path]).same == 9
