@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bokemodel.chainer_compat import F, L, chainer
-from bokemodel.functions import linear_softmax_cross_entropy, lstm_sequence
+from bokemodel.functions import linear_softmax_cross_entropy, lstm_sequence, rows_of
 from bokemodel.packing import Batch
 
 Floats = NDArray[np.float32]
@@ -55,6 +55,7 @@ class Decoder(chainer.Chain):
     def __init__(self, config: DecoderConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
+        self.fixed: tuple[str, ...] = ()  # names of links that training leaves as they are
         rng = np.random.default_rng(seed)
         embed, hidden = config.embed, config.hidden
 
@@ -87,7 +88,7 @@ class Decoder(chainer.Chain):
         xp = self.xp
         first = int(batch.counts[0])
         pictures = xp.asarray(pictures)[xp.asarray(batch.order)]
-        x = self.embed(xp.asarray(batch.inputs))
+        x = rows_of(self.embed.W, xp.asarray(batch.inputs))
         if self.config.dropout:
             x = F.dropout(x, self.config.dropout)
         if self.config.word_dropout and chainer.config.train:
