@@ -114,8 +114,10 @@ def _insert(session: Session, statement: Any, rows: Sequence[Row]) -> None:
 def _look_up(session: Session, query: Any, keys: Iterable[Key]) -> Iterator[Row]:
     wanted = sorted(keys)
     for start in range(0, len(wanted), _CHUNK):
-        for row in session.execute(query, {"keys": wanted[start : start + _CHUNK]}):
-            yield dict(row._mapping)
+        found = session.execute(query, {"keys": wanted[start : start + _CHUNK]})
+        names = tuple(found.keys())
+        for row in found:
+            yield dict(zip(names, row, strict=True))
 
 
 # --- odai -----------------------------------------------------------------------------------------------------------
