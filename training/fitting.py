@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,12 +113,16 @@ def _misfit(
         return "the live model knows another encoder"
     if manifest.language != language:
         return f"the live model speaks {manifest.language}, the corpus {language}"
-    wanted = asdict(_decoder_config(recipe, len(candidate.bundle.tokenizer), encoder.dim))
-    if {**wanted, "dropout": 0} != {**wanted, **manifest.decoder, "dropout": 0}:
+    wanted = Decoder(_decoder_config(recipe, len(candidate.bundle.tokenizer), encoder.dim)).arrays()
+    if _shapes(wanted) != _shapes(candidate.bundle.arrays):
         return "the live model's decoder has other sizes"
     if not fits(candidate.bundle.tokenizer, texts, own):
         return "the live model's units do not suit the corpus"
     return ""
+
+
+def _shapes(arrays: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
 
 
 def load_tokens(folder: Path, texts: StoredTexts, tokenizer: Tokenizer, step: Callable[[int], None]) -> PackedTokens:
@@ -250,7 +254,7 @@ class _Answers:
         self._digests = [dataset.selection.digest(int(picture)) for picture in pictures]
         self._pictures = normalizer(dataset.vectors[pictures]) if len(pictures) else np.empty((0, 0), np.float32)
         self._tokenizer, self._seed = tokenizer, seed
-        self._settings = replace(_settings(recipe, recipe.search.max_tokens or 30), candidates=8)
+        self._settings = SearchSettings(**{"max_tokens": 30, **recipe.search, "candidates": 8})
 
     def __call__(self, decoder: Decoder) -> tuple[dict[str, Any], ...]:
         if not self._digests:
@@ -267,8 +271,7 @@ class _Answers:
 
 
 def _decoder_config(recipe: Recipe, vocabulary: int, dim: int) -> DecoderConfig:
-    sizes = recipe.decoder
-    return DecoderConfig(vocabulary, dim, sizes.embed, sizes.hidden, sizes.tied, sizes.dropout)
+    return DecoderConfig(vocabulary, dim, **asdict(recipe.decoder))
 
 
 def _train_config(recipe: Recipe, seed: int, long: bool) -> TrainConfig:
@@ -278,13 +281,9 @@ def _train_config(recipe: Recipe, seed: int, long: bool) -> TrainConfig:
     return replace(recipe.train, seed=seed, epochs=warm.epochs, learning_rate=warm.learning_rate)
 
 
-def _settings(recipe: Recipe, max_tokens: int) -> SearchSettings:
-    return SearchSettings(**{**asdict(recipe.search), "max_tokens": max_tokens})
-
-
 def _search(recipe: Recipe, tokens: PackedTokens) -> dict[str, Any]:
     frequent = int(np.quantile(tokens.lengths, FREQUENT)) if len(tokens) else 1
-    return asdict(_settings(recipe, recipe.search.max_tokens or max(8, min(LONGEST, frequent))))
+    return {"max_tokens": max(8, min(LONGEST, frequent)), **recipe.search}
 
 
 def _to_device(decoder: Decoder, device: str) -> None:

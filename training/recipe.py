@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from bokemodel.search import SearchSettings
 from training.errors import FilterError
 from training.filters import FilterConfig
 from training.train import TrainConfig
@@ -29,12 +30,14 @@ class RecipeError(Exception):
 
 @dataclass(frozen=True)
 class DecoderSizes:
-    """The decoder, but for what the corpus and the encoder decide."""
+    """A `bokemodel.decoder.DecoderConfig`, but for what the corpus and the encoder decide."""
 
     embed: int = 256
     hidden: int = 256
     tied: bool = True
     dropout: float = 0.35
+    word_dropout: float = 0.0
+    topics: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,25 +59,14 @@ class WarmStart:
 
 
 @dataclass(frozen=True)
-class Search:
-    """How the model looks for answers where nobody says otherwise (`bokemodel.search.SearchSettings`).
+class Recipe:
+    """How a model is made.
 
     Attributes:
-        max_tokens: 0 takes what the corpus needs.
+        language: "auto" looks at the corpus's letters.
+        search: single fields of `bokemodel.search.SearchSettings`, which the bundle carries as its defaults. Where
+            `max_tokens` is not named it is what the corpus needs.
     """
-
-    candidates: int = 32
-    max_tokens: int = 0
-    temperature: float = 0.8
-    top_p: float = 0.95
-    mmi_lambda: float = 0.5
-    length_power: float = 1.0
-    beam: int = 3
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is made. `language` "auto" looks at the corpus's letters."""
 
     name: str = "default"
     language: str = "auto"
@@ -84,7 +76,7 @@ class Recipe:
     warm_start: WarmStart = field(default_factory=WarmStart)
     weights: WeightConfig = field(default_factory=WeightConfig)
     filters: FilterConfig = field(default_factory=FilterConfig)
-    search: Search = field(default_factory=Search)
+    search: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raises ValueError where a number cannot be."""
@@ -143,24 +135,32 @@ def load_recipe(name: str) -> Recipe:
 def _read(kind: type[Any], values: dict[str, Any], prefix: str, problems: list[str]) -> Any:
     """An object of a dataclass from a table of the file; what is wrong goes to `problems`."""
     types = typing.get_type_hints(kind)
+    given = _values(types, values, prefix, problems)
+    try:
+        return None if problems else kind(**given)
+    except (ValueError, FilterError) as error:
+        problems.append(f"{prefix.rstrip('.')}: {error}" if prefix else str(error))
+        return None
+
+
+def _values(types: dict[str, Any], values: dict[str, Any], prefix: str, problems: list[str]) -> dict[str, Any]:
+    """The values of a table, each of its type."""
     given: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
         if key not in types:
             close = difflib.get_close_matches(key, types, n=1)
             problems.append(f"{name}: there is no such key" + (f"; do you mean {prefix}{close[0]}?" if close else ""))
-        elif dataclasses.is_dataclass(types[key]):
-            if isinstance(value, dict):
-                given[key] = _read(typing.cast("type[Any]", types[key]), value, f"{name}.", problems)
-            else:
+        elif dataclasses.is_dataclass(types[key]) or name == "search":
+            if not isinstance(value, dict):
                 problems.append(f"{name} = {value!r}: should be a section of its own, such as [{name}]")
+            elif name == "search":
+                given[key] = _values(typing.get_type_hints(SearchSettings), value, f"{name}.", problems)
+            else:
+                given[key] = _read(typing.cast("type[Any]", types[key]), value, f"{name}.", problems)
         else:
             given[key] = _value(types[key], value, name, problems)
-    try:
-        return None if problems else kind(**given)
-    except (ValueError, FilterError) as error:
-        problems.append(f"{prefix.rstrip('.')}: {error}" if prefix else str(error))
-        return None
+    return given
 
 
 def _value(kind: Any, value: Any, name: str, problems: list[str]) -> Any:
