@@ -36,6 +36,8 @@ class SameConv(L.Convolution2D):
         self.relu6 = conv.relu6
         with self.init_scope():
             self.W, self.b = chainer.Parameter(conv.w), chainer.Parameter(conv.b)
+        depthwise = conv.w.shape[:2] == (conv.groups, 1)
+        self.matrices = None if depthwise else fast.kernel_matrices(conv.w, conv.groups)
 
     def forward(self, x: Any) -> Any:
         kernel, stride = self.W.shape[2], self.stride[0]
@@ -53,10 +55,10 @@ class SameConv(L.Convolution2D):
 
     def _infer(self, x: Array) -> Array:
         w, b = self.W.array, self.b.array
-        if w.shape[:2] == (self.groups, 1):
+        if self.matrices is None:
             y = fast.depthwise_convolution(x, w, b, self.stride)
         else:
-            y = fast.convolution(x, w, b, self.stride, (0, 0), self.groups)
+            y = fast.convolution(x, self.matrices, b, w.shape[2:], self.stride, (0, 0))
         return fast.relu6_in_place(y) if self.relu6 else y
 
 
