@@ -149,7 +149,7 @@ def test_the_description_uses_all_weights(published: Published) -> None:
 
 
 def test_vectors_are_those_of_the_published_network(encoder: EfficientNetLite0, published: Published) -> None:
-    pictures = [*noise_pictures(2, (224, 224)), *map(photo, sorted(PHOTOS.glob("*.jpg")))]
+    pictures = [*noise_pictures(1, (224, 224)), *(photo(PHOTOS / f"{name}.jpg") for name in ("cat", "temple"))]
     features, scores = published(pictures)
     found = encoder.encode(pictures)
     assert found.shape == (len(pictures), encoder.dim) == (len(pictures), 1280)
@@ -170,8 +170,8 @@ def test_without_shortcuts_chainer_gives_the_same(encoder: EfficientNetLite0) ->
 
 def test_top_1_on_many_photos(encoder: EfficientNetLite0, published: Published, shared_data: Path) -> None:
     """Some stamps and some photos of flickr8k: the published network's first choice is ours."""
-    paths = sorted((shared_data / "stamps" / "images").iterdir())[::12]
-    paths += sorted((shared_data / "flickr8k" / "images").iterdir())[::80]
+    paths = sorted((shared_data / "stamps" / "images").iterdir())[::29]
+    paths += sorted((shared_data / "flickr8k" / "images").iterdir())[::200]
     pictures = [photo(path) for path in paths]
     expected = published(pictures)[1].argmax(1)
     np.testing.assert_array_equal(encoder.class_scores(encoder.encode(pictures)).argmax(1), expected)
@@ -218,7 +218,7 @@ def test_odd_sizes(encoder: EfficientNetLite0, size: tuple[int, int]) -> None:
 
 
 def test_a_batch_equals_singles(encoder: EfficientNetLite0) -> None:
-    pictures = noise_pictures(5, (224, 224))
+    pictures = noise_pictures(3, (224, 224))  # one more than go through the network at once
     singles = np.concatenate([encoder.encode([picture]) for picture in pictures])
     assert difference(encoder.encode(pictures), singles) < 1e-5
     assert encoder.encode([]).shape == (0, 1280)
