@@ -15,6 +15,7 @@ from bokemodel.bundle import Bundle, load_bundle
 from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder, Features
 from bokemodel.errors import BundleMismatch, UnknownMode
+from bokemodel.learned import LearnedTexts
 from bokemodel.network import Network
 from bokemodel.packing import pack
 from bokemodel.search import Candidate, SearchSettings, beam_search, rerank, sample
@@ -44,6 +45,7 @@ class BokeModel:
         self.bundle, self.encoder = bundle, encoder
         self.tokenizer, self.settings = bundle.tokenizer, bundle.search
         self.network = Network(bundle.arrays)
+        self.learned = LearnedTexts.from_bytes(bundle.extra.get(LearnedTexts.FILE, b""))
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, encoder: Encoder | None = None, **options: Any) -> BokeModel:
@@ -100,7 +102,7 @@ class BokeModel:
         search = replace(search, candidates=max(n, search.candidates))
         seeds = _seeds(seed, len(features))
         candidates = sample(self.network, self.tokenizer, pictures, search, seeds)
-        ranked = rerank(self.network, self.tokenizer, candidates, search, seeds)
+        ranked = rerank(self.network, self.tokenizer, candidates, search, seeds, self.learned)
         return [[Boke(c.text.strip(), score) for c, score in scored[:n]] for scored in ranked]
 
     def check_mode(self, mode: str) -> None:

@@ -6,7 +6,7 @@ information (Li et al. 2016, eq. 9), over a power of the length: what would be s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ class SearchSettings:
     length_power: float = 1.0
     fluency: float = float("inf")  # nats a token by which a text may be less likely than the likeliest, unpunished
     variety: float = 0.0  # size of the chance in the choice among good texts; 0 always takes the best score
+    freshness: float = 0.0  # added to the score of a text that the model did not learn word for word
     beam: int = 3
 
 
@@ -163,18 +164,20 @@ def rerank(
     candidates: list[list[Candidate]],
     settings: SearchSettings,
     seeds: Sequence[int] | None = None,
+    learned: Container[str] = (),
 ) -> list[list[tuple[Candidate, float]]]:
     """Each picture's candidates with their score, best first.
 
-    The score is the MMI score; less what a text lacks in fluency, so that stumbling sentences come last; plus a little
-    chance where `variety` asks for it (Gumbel noise, from the picture's seed), so that pictures alike do not all get the
-    same answer.
+    The score is the MMI score; less what a text lacks in fluency, so that stumbling sentences come last; plus `freshness`
+    for what is not among the `learned` texts; plus a little chance where `variety` asks for it (Gumbel noise, from the
+    picture's seed), so that pictures alike do not all get the same answer.
     """
     flat = [candidate for found in candidates for candidate in found]
     if not flat:
         return [[] for _ in candidates]
     everyday = mean_picture_log_probs(network, tokenizer, [candidate.tokens for candidate in flat])
-    out, start = [], 0
+    out: list[list[tuple[Candidate, float]]] = []
+    start = 0
     for number, found in enumerate(candidates):
         plain = everyday[start : start + len(found)]
         start += len(found)
@@ -187,6 +190,8 @@ def rerank(
         if np.isfinite(settings.fluency):
             fluent = own / length
             scores -= FLUENCY_PENALTY * np.maximum(0.0, fluent.max() - settings.fluency - fluent)
+        if settings.freshness:
+            scores += settings.freshness * np.array([candidate.text not in learned for candidate in found])
         if settings.variety:
             rng = np.random.default_rng([0 if seeds is None else seeds[number], 1])
             scores += settings.variety * rng.gumbel(size=len(found))

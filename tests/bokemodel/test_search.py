@@ -104,3 +104,32 @@ def test_the_mean_picture_is_the_zero_vector(small: Small, network: Network) -> 
     tokens = [small.bundle.tokenizer.encode(JOKES[0][1])]
     by_hand = network.log_probs(np.zeros((1, DIM), np.float32), pack(tokens, 1, 2), 1)
     assert mean_picture_log_probs(network, small.bundle.tokenizer, tokens)[0] == by_hand[0]
+
+
+def test_stumbling_sentences_come_last_and_fresh_ones_first(
+    small: Small, network: Network, pictures: np.ndarray
+) -> None:
+    tokenizer = small.bundle.tokenizer
+    found = sample(network, tokenizer, pictures, replace(SETTINGS, temperature=1.5), [0] * 4)
+    plain = rerank(network, tokenizer, found, SETTINGS)
+    fluent = rerank(network, tokenizer, found, replace(SETTINGS, fluency=0.1))
+    fresh = rerank(network, tokenizer, found, replace(SETTINGS, freshness=50.0), learned={text for _, text in JOKES})
+    for before, after, new in zip(plain, fluent, fresh, strict=True):
+        best = max(c.log_prob / (len(c.tokens) + 1) for c, _ in before)
+        scores = {c.text: score for c, score in before}
+        for candidate, score in after:
+            lack = max(0.0, best - 0.1 - candidate.log_prob / (len(candidate.tokens) + 1))
+            assert score == pytest.approx(scores[candidate.text] - 4 * lack)
+        known = [c.text in {text for _, text in JOKES} for c, _ in new]
+        assert known == sorted(known)  # all fresh ones stand before all known ones
+
+
+def test_variety_is_chance_by_the_pictures_seed(small: Small, network: Network, pictures: np.ndarray) -> None:
+    tokenizer = small.bundle.tokenizer
+    found = sample(network, tokenizer, pictures, SETTINGS, [0] * 4)
+    settings = replace(SETTINGS, variety=1.0)
+    firsts = [
+        [scored[0][0].text for scored in rerank(network, tokenizer, found, settings, [seed] * 4)] for seed in range(8)
+    ]
+    assert firsts[0] == [scored[0][0].text for scored in rerank(network, tokenizer, found, settings, [0] * 4)]
+    assert len({tuple(texts) for texts in firsts}) > 1

@@ -21,6 +21,7 @@ from bokemodel.decoder import Decoder, DecoderConfig, config_to_json
 from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder
 from bokemodel.errors import BokeModelError
+from bokemodel.learned import LearnedTexts
 from bokemodel.model import STARTER
 from bokemodel.packing import Normalizer
 from bokemodel.tokenizer import Tokenizer
@@ -53,6 +54,9 @@ class StarterRecipe:
     temperature: float = 0.9
     top_p: float = 0.95
     mmi_lambda: float = 0.5
+    fluency: float = 0.25
+    variety: float = 0.15
+    freshness: float = 0.3
 
 
 def train_starter(
@@ -101,10 +105,14 @@ def train_starter(
             "temperature": recipe.temperature,
             "top_p": recipe.top_p,
             "mmi_lambda": recipe.mmi_lambda,
+            "fluency": recipe.fluency,
+            "variety": recipe.variety,
+            "freshness": recipe.freshness,
             "max_tokens": 30,
         },
     )
-    return Bundle(manifest, tokenizer, normalizer, decoder.arrays())
+    learned = LearnedTexts.of(tokens)
+    return Bundle(manifest, tokenizer, normalizer, decoder.arrays(), {LearnedTexts.FILE: learned.to_bytes()})
 
 
 def use_classes_as_topics(decoder: Decoder, encoder: Classifier, normalizer: Normalizer, vectors: MovedVectors) -> None:
