@@ -29,23 +29,29 @@ class LSTMSequence(chainer.FunctionNode):
         x, w, u, b, h0, c0 = inputs
         xp = chainer.backend.get_array_module(x)
         units = u.shape[1]
-        gates = x @ w.T
-        gates += b
+        # sigmoid(z) = (1 + tanh(z / 2)) / 2: with the halves in the weights, one tanh serves all four gates.
+        halves = xp.full((4 * units, 1), 0.5, x.dtype)
+        halves[3 * units :] = 1
+        gates = x @ (w * halves).T
+        gates += b * halves[:, 0]
+        recurrent = xp.ascontiguousarray((u * halves).T)
         cells, tanh_cells, outputs = (xp.empty((len(x), units), x.dtype) for _ in range(3))
         h, c = h0, c0
         for n, start in zip(self.counts, self.starts, strict=False):
             rows = slice(start, start + n)
             g = gates[rows]
-            g += h[:n] @ u.T
-            sigmoids, candidate = g[:, : 3 * units], g[:, 3 * units :]
-            _sigmoid(xp, sigmoids)
-            xp.tanh(candidate, out=candidate)
-            c_new, tanh_c = cells[rows], tanh_cells[rows]
-            xp.multiply(g[:, units : 2 * units], c[:n], out=c_new)
-            c_new += g[:, :units] * candidate
+            g += h[:n] @ recurrent
+            xp.tanh(g, out=g)
+            sigmoids = g[:, : 3 * units]
+            sigmoids *= 0.5
+            sigmoids += 0.5
+            c_new, tanh_c, h_new = cells[rows], tanh_cells[rows], outputs[rows]
+            xp.multiply(g[:, :units], g[:, 3 * units :], out=c_new)
+            xp.multiply(g[:, units : 2 * units], c[:n], out=h_new)  # h_new lends its room
+            c_new += h_new
             xp.tanh(c_new, out=tanh_c)
-            xp.multiply(g[:, 2 * units : 3 * units], tanh_c, out=outputs[rows])
-            h, c = outputs[rows], c_new
+            xp.multiply(g[:, 2 * units : 3 * units], tanh_c, out=h_new)
+            h, c = h_new, c_new
         self.retain_inputs((0, 1, 2, 4, 5))
         self.retain_outputs((0,))
         self.gates, self.cells, self.tanh_cells = gates, cells, tanh_cells
@@ -55,29 +61,26 @@ class LSTMSequence(chainer.FunctionNode):
         x, w, u, h0, c0 = (v.array for v in self.get_retained_inputs())
         outputs = self.get_retained_outputs()[0].array
         xp = chainer.backend.get_array_module(x)
-        units = u.shape[1]
-        gates, cells, tanh_cells = self.gates, self.cells, self.tanh_cells
+        units, first = u.shape[1], self.counts[0]
         grad_h_out = grad_outputs[0].array
-        grad_gates = xp.empty_like(gates)
+        grad_gates, grad_cells = self._local_gradients(xp, c0)
+        forget = self.gates[:, units : 2 * units]
         dh_next, dc_next = xp.zeros_like(h0), xp.zeros_like(c0)
+        dh_room, dc_room = xp.empty_like(h0), xp.empty_like(c0)
         for step in range(len(self.counts) - 1, -1, -1):
             n, start = self.counts[step], self.starts[step]
             rows = slice(start, start + n)
-            g, d = gates[rows], grad_gates[rows]
-            i, f, o, candidate = (g[:, k * units : (k + 1) * units] for k in range(4))
-            c_before = c0[:n] if step == 0 else cells[self.starts[step - 1] : self.starts[step - 1] + n]
-            dh = grad_h_out[rows] + dh_next[:n]
-            tanh_c = tanh_cells[rows]
-            dc = dh * o
-            dc *= 1 - tanh_c * tanh_c
+            d = grad_gates[rows].reshape(n, 4, units)
+            dh, dc = dh_room[:n], dc_room[:n]
+            xp.add(grad_h_out[rows], dh_next[:n], out=dh)
+            xp.multiply(dh, grad_cells[rows], out=dc)
             dc += dc_next[:n]
-            d[:, :units] = dc * candidate * i * (1 - i)
-            d[:, units : 2 * units] = dc * c_before * f * (1 - f)
-            d[:, 2 * units : 3 * units] = dh * tanh_c * o * (1 - o)
-            d[:, 3 * units :] = dc * i * (1 - candidate * candidate)
-            dh_next[:n] = d @ u
-            dc_next[:n] = dc * f
-        h_before = xp.concatenate([h0[: self.counts[0]], *self._shifted(outputs)])
+            d[:, :2] *= dc[:, None]
+            d[:, 2] *= dh
+            d[:, 3] *= dc
+            dh_next[:n] = grad_gates[rows] @ u
+            xp.multiply(dc, forget[rows], out=dc_next[:n])
+        h_before = xp.concatenate([h0[:first], *self._shifted(outputs)])
         grads = (
             grad_gates @ w,
             grad_gates.T @ x,
@@ -88,17 +91,36 @@ class LSTMSequence(chainer.FunctionNode):
         )
         return tuple(chainer.as_variable(grads[index]) for index in indexes)
 
+    def _local_gradients(self, xp: Any, c0: Array) -> tuple[Array, Array]:
+        """All of the gradient that needs no later step, over the whole sequence at once.
+
+        Returns (N, 4H): what a gate's gradient is for each unit of dc (i, f, g) or of dh (o), and (N, H): dc for each of dh.
+        """
+        gates, cells, tanh_cells = self.gates, self.cells, self.tanh_cells
+        units = cells.shape[1]
+        i, o, g = (gates[:, k * units : (k + 1) * units] for k in (0, 2, 3))
+        local = xp.empty_like(gates)
+        sigmoids = local[:, : 3 * units]
+        xp.subtract(1, gates[:, : 3 * units], out=sigmoids)
+        sigmoids *= gates[:, : 3 * units]
+        local[:, :units] *= g
+        c_before = c0
+        for n, start in zip(self.counts, self.starts, strict=False):
+            local[start : start + n, units : 2 * units] *= c_before[:n]
+            c_before = cells[start : start + n]
+        local[:, 2 * units : 3 * units] *= tanh_cells
+        candidate = local[:, 3 * units :]
+        xp.multiply(g, g, out=candidate)
+        xp.subtract(1, candidate, out=candidate)
+        candidate *= i
+        grad_cells = tanh_cells * tanh_cells
+        xp.subtract(1, grad_cells, out=grad_cells)
+        grad_cells *= o
+        return local, grad_cells
+
     def _shifted(self, outputs: Array) -> list[Array]:
         """What each row saw as the hidden state before it, from step 1 on."""
         return [outputs[s : s + n] for s, n in zip(self.starts, self.counts[1:], strict=False)]
-
-
-def _sigmoid(xp: Any, values: Array) -> None:
-    """Logistic function in place, by tanh: no overflow, and one fast vector instruction."""
-    values *= 0.5
-    xp.tanh(values, out=values)
-    values *= 0.5
-    values += 0.5
 
 
 def lstm_sequence(x: Any, w: Any, u: Any, b: Any, h0: Any, c0: Any, counts: np.ndarray[Any, Any]) -> Any:
@@ -123,20 +145,22 @@ class LinearSoftmaxCrossEntropy(chainer.FunctionNode):
     def forward(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
         h, w, b = inputs
         xp = chainer.backend.get_array_module(h)
-        rows = xp.arange(len(h))
         logits = h @ w.T
-        logits += b
-        logits -= logits.max(axis=1, keepdims=True)
-        picked = logits[rows, self.targets]
-        mean_logit = logits.mean(axis=1) if self.smoothing else 0.0
-        xp.exp(logits, out=logits)
-        total = logits.sum(axis=1)
-        log_total = xp.log(total)
-        nats = log_total - picked
-        if self.smoothing:
-            nats = (1 - self.smoothing) * nats + self.smoothing * (log_total - mean_logit)
+        nats = xp.empty(len(h), h.dtype)
+        self.total = xp.empty((len(h), 1), h.dtype)
+        for rows in _blocks(xp, logits):  # a block stays in the cache while it is walked over several times
+            block, targets = logits[rows], self.targets[rows]
+            block += b
+            block -= block.max(axis=1, keepdims=True)
+            picked = block[xp.arange(len(block)), targets]
+            mean_logit = block.mean(axis=1) if self.smoothing else 0.0
+            xp.exp(block, out=block)
+            total = block.sum(axis=1, keepdims=True)
+            log_total = xp.log(total[:, 0])
+            nats[rows] = log_total - (1 - self.smoothing) * picked - self.smoothing * mean_logit
+            self.total[rows] = total
         self.retain_inputs((0, 1))
-        self.exp, self.total = logits, total
+        self.exp = logits
         return (xp.asarray((nats * self.weights).sum() / self.weights.sum(), dtype=h.dtype),)
 
     def backward(self, indexes: Any, grad_outputs: Any) -> Any:
@@ -144,12 +168,50 @@ class LinearSoftmaxCrossEntropy(chainer.FunctionNode):
         xp = chainer.backend.get_array_module(h)
         share = grad_outputs[0].array * self.weights / self.weights.sum()
         grad = self.exp  # used up here: the graph is walked once
-        grad *= (share / self.total)[:, None]
+        grad *= share[:, None] / self.total
         if self.smoothing:
             grad -= (share * (self.smoothing / grad.shape[1]))[:, None]
         grad[xp.arange(len(h)), self.targets] -= (1 - self.smoothing) * share
         grads = (grad @ w, grad.T @ h, grad.sum(axis=0))
         return tuple(chainer.as_variable(grads[index]) for index in indexes)
+
+
+CACHED = 1 << 17  # numbers of a block
+
+
+def _blocks(xp: Any, array: Array) -> list[slice]:
+    """Rows of an array (N, V) in parts that fit a processor's cache; all at once on a GPU."""
+    size = max(1, CACHED // array.shape[1]) if xp is np else len(array)
+    return [slice(start, start + size) for start in range(0, len(array), size)]
+
+
+class Rows(chainer.FunctionNode):
+    """Some rows of a matrix, such as the embeddings of words. The gradient adds up by sorting instead of one by one."""
+
+    def __init__(self, index: Array) -> None:
+        self.index = index
+
+    def forward(self, inputs: tuple[Array, ...]) -> tuple[Array, ...]:
+        self.shape = inputs[0].shape
+        return (inputs[0][self.index],)
+
+    def backward(self, indexes: Any, grad_outputs: Any) -> Any:
+        grad = grad_outputs[0].array
+        xp = chainer.backend.get_array_module(grad)
+        total = xp.zeros(self.shape, grad.dtype)
+        if xp is np:
+            order = np.argsort(self.index, kind="stable")
+            words = self.index[order]
+            starts = np.flatnonzero(np.diff(words, prepend=-1))
+            total[words[starts]] = np.add.reduceat(grad[order], starts, axis=0)
+        else:
+            xp.add.at(total, self.index, grad)
+        return (chainer.as_variable(total),)
+
+
+def rows_of(matrix: Any, index: Array) -> Any:
+    """matrix (V, E), index (N,) of integers, to a Variable (N, E)."""
+    return Rows(index).apply((matrix,))[0]
 
 
 def linear_softmax_cross_entropy(h: Any, w: Any, b: Any, targets: Array, weights: Array, smoothing: float = 0.0) -> Any:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bokemodel.chainer_compat import chainer
 from bokemodel.decoder import Decoder
 from bokemodel.packing import Batch, pack
+from training.optimizer import make_optimizer
 from training.snapshots import Snapshot, Snapshots
 
 Floats = NDArray[np.float32]
@@ -184,9 +185,7 @@ class _Run:
 
     def __init__(self, decoder: Decoder, config: TrainConfig, has_dev: bool) -> None:
         self.decoder, self.config, self.has_dev = decoder, config, has_dev
-        self.optimizer = chainer.optimizers.Adam(config.learning_rate, weight_decay_rate=config.weight_decay)
-        self.optimizer.setup(decoder)
-        self.optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(config.clip))
+        self.optimizer = make_optimizer(decoder, config.learning_rate, config.clip, config.weight_decay)
         self.average = _Average(decoder)
         self.first_averaged = config.epochs - max(1, round(config.epochs * config.average)) + 1
         self.best: dict[str, Floats] = {}

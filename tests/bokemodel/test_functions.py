@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bokemodel.chainer_compat import F, chainer
-from bokemodel.functions import linear_softmax_cross_entropy, lstm_sequence
+from bokemodel.functions import linear_softmax_cross_entropy, lstm_sequence, rows_of
 
 COUNTS = np.array([4, 3, 3, 1])
 N, E, H, V = 11, 3, 5, 7
@@ -92,3 +92,17 @@ def test_weights_count_tokens(rng: np.random.Generator) -> None:
     only_two[:2] = 1
     loss = linear_softmax_cross_entropy(h, w, b, targets, only_two).array
     np.testing.assert_allclose(loss, linear_softmax_cross_entropy(h[:2], w, b, targets[:2], np.ones(2)).array)
+
+
+def test_gradients_of_rows(rng: np.random.Generator) -> None:
+    index = np.array([3, 0, 3, 4, 3, 0])
+    weights = rng.standard_normal((6, H))
+    check_gradients(lambda matrix: F.sum(rows_of(matrix, index) * weights), [rng.standard_normal((V, H))])
+
+
+def test_cross_entropy_in_blocks_is_the_same(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = [rng.standard_normal(shape) for shape in ((N, H), (V, H), (V,))]
+    targets, weights = rng.integers(0, V, N), rng.random(N)
+    whole = linear_softmax_cross_entropy(*inputs, targets, weights, 0.1).array
+    monkeypatch.setattr("bokemodel.functions.CACHED", 2 * V)
+    np.testing.assert_allclose(linear_softmax_cross_entropy(*inputs, targets, weights, 0.1).array, whole, rtol=1e-12)
