@@ -35,7 +35,7 @@ class Convolution(L.Convolution2D):
         with self.init_scope():
             self.W = chainer.Parameter(w)
             self.b = None if b is None else chainer.Parameter(b)
-        self.matrices = fast.kernel_matrices(w, groups)  # the one copy: a twentieth of CaffeNet's weights
+        self.matrices = fast.kernel_matrices(w, groups)  # the one copy: 9 of CaffeNet's 233 MB
 
     def forward(self, x: Any) -> Any:
         if chainer.config.enable_backprop or self.dilate != (1, 1):
