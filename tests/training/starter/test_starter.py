@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +17,13 @@ from benchmarks.fit_map import Classifier, share, top1_subject
 from benchmarks.starter import KINDS, Origin, load_photos, self_repeat
 from bokemodel.encoders import load_encoder
 from bokemodel.model import STARTER, BokeModel
+from bokemodel.pictures import open_file
 from training.starter.jokes import load_subjects
 from training.starter.photo_vectors import load_photo_vectors
 from training.starter.vectors import MovedVectors, move
+
+ROOT = Path(__file__).resolve().parents[3]
+PHOTOS = ROOT / "tests" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +91,24 @@ def test_the_classes_stay_the_networks_own(encoder: Classifier, monkeypatch: pyt
     bundle = starter.train_starter(cast(starter.ClassifyingEncoder, encoder), photos, recipe)
     topics = (bundle.normalizer(photos) @ bundle.arrays["topic_w"].T + bundle.arrays["topic_b"]).argmax(axis=1)
     assert (topics == encoder.class_scores(photos).argmax(axis=1)).mean() > 0.9
+
+
+def test_the_same_for_owners_of_another_network(tmp_path: Path) -> None:
+    """A small network with CaffeNet's layers and 1,000 classes, photos of the owner's, one epoch, by the command."""
+    from benchmarks.caffemodel_writer import caffenet, write_caffemodel
+
+    weights = tmp_path / "net.caffemodel"
+    write_caffemodel(weights, caffenet(channels=(12, 16, 24, 24, 16), units=(64, 48, 1000)))
+    command = [sys.executable, "-m", "training.starter", "--encoder", "caffenet", "--epochs", "1"]
+    arguments = ["--weights", str(weights), "--photos", str(PHOTOS), "--out", str(tmp_path / "bundle")]
+    done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    model = BokeModel.load(tmp_path / "bundle", path=weights)
+    assert model.encoder.dim == 48
+    assert model.boke([open_file(PHOTOS / "cat.jpg")], n=2, seed=0)[0]
+
+    without = subprocess.run(
+        [*command, "--out", str(tmp_path / "none")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert without.returncode == 1
+    assert len(without.stderr.splitlines()) == 1
