@@ -3,6 +3,7 @@
     manifest.json     format version, encoder and its weights' digest, sizes, search settings, metrics, parent, files
     tokenizer.model   sentencepiece
     decoder.npz       the LSTM's weights and the normaliser (never pickled)
+    others            what a model may have or not: jokes to quote (`examples`), a sense of what is funny (`funny`)
 
 A bundle is written into a temporary folder beside its place and renamed, so that a reader sees all of it or nothing.
 """
@@ -10,12 +11,10 @@ A bundle is written into a temporary folder beside its place and renamed, so tha
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bokemodel.archives import npz_bytes, read_npz
 from bokemodel.errors import BundleError, BundleMissing, BundleTampered, BundleTooNew, BundleTruncated
 from bokemodel.packing import Normalizer
 from bokemodel.search import SearchSettings
@@ -75,7 +75,7 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights: dict[str, NDArray[Any]] = {name: np.asarray(array, np.float16) for name, array in bundle.arrays.items()}
     weights |= {"picture_mean": bundle.normalizer.mean, "picture_scale": bundle.normalizer.scale}
-    files = {TOKENIZER: bundle.tokenizer.model, DECODER: _npz(weights), **bundle.extra}
+    files = {TOKENIZER: bundle.tokenizer.model, DECODER: npz_bytes(weights), **bundle.extra}
     named = {name: {"size": len(data), "sha256": _sha256(data)} for name, data in sorted(files.items())}
     manifest = json.dumps({**asdict(bundle.manifest), "files": named}, ensure_ascii=False, indent=1, sort_keys=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -119,10 +119,9 @@ def _load(folder: Path) -> Bundle:
         if name not in files:
             raise BundleTruncated(f"{folder / MANIFEST} names no {name}")
     try:
-        with np.load(io.BytesIO(files.pop(DECODER)), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_npz(files.pop(DECODER))
         normalizer = Normalizer(arrays.pop("picture_mean"), arrays.pop("picture_scale"))
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError) as error:
         raise BundleTampered(f"{folder / DECODER} does not hold a decoder's weights: {error}") from error
     return Bundle(manifest, Tokenizer(files.pop(TOKENIZER)), normalizer, arrays, files, _sha256(text))
 
@@ -154,17 +153,6 @@ def _verified(folder: Path, name: str, facts: Mapping[str, Any]) -> bytes:
     if _sha256(data) != facts["sha256"]:
         raise BundleTampered(f"{folder / name} is not the file that the manifest names")
     return data
-
-
-def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """An .npz whose bytes depend on the arrays alone (numpy's own carries the time)."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(arrays):
-            data = io.BytesIO()
-            np.lib.format.write_array(data, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), data.getvalue())
-    return out.getvalue()
 
 
 def _replace_folder(new: Path, place: Path) -> None:
