@@ -12,7 +12,7 @@ from bokemodel.archives import npz_bytes, read_npz
 
 
 def test_arrays_come_back_as_they_were() -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "a": np.arange(6, dtype=np.int8).reshape(2, 3),
         "b": np.array([0.5, -1.25], np.float16),
         "c": np.array(3.0),
