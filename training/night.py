@@ -125,6 +125,11 @@ class Night:
             work.note(begun)
             work.clear_old()
             self._count_selection(stage, chosen, begun)
+            if not len(chosen):
+                work.clear()
+                raise Kept(
+                    "too_few", "no joke is left to learn from; --import FILE.jsonl brings some, or the crawl does"
+                )
             if not self.options.force:
                 self._worth_it(work, chosen, begun, champion)
             return chosen, begun

@@ -42,7 +42,8 @@ class StoredTexts(Sequence[str]):
     def __getitem__(self, index: int | slice, /) -> str | list[str]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        start = int(self._ends[index - 1]) if index % len(self) else 0
+        index = range(len(self))[index]
+        start = int(self._ends[index - 1]) if index else 0
         return self._data[start : int(self._ends[index])].tobytes().decode()
 
 

@@ -102,6 +102,11 @@ def test_too_few_jokes(make_config: Make, tmp_path: Path) -> None:
     assert forced.code == PUBLISHED
 
 
+def test_no_jokes_at_all(house: SmallHouse, tmp_path: Path) -> None:
+    ended = house.run(small_recipe(tmp_path), force=True)
+    assert (ended.code, "--import" in ended.message) == (NOTHING, True)
+
+
 def test_new_jokes_go_on_from_the_live_model(house: SmallHouse, tmp_path: Path) -> None:
     recipe = small_recipe(tmp_path, epochs=6)
     house.run(recipe, write_corpus(tmp_path))
