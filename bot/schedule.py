@@ -21,7 +21,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from bot.announcements import Announcements, describe_run
 from bot.inference import Inference, ModelRejected
-from bot.worker import ModelPlace
+from bot.worker import THREAD_VARIABLES, ModelPlace
 from store.answers import erase_older
 from store.config import SECRETS, Config
 from store.database import Database
@@ -130,7 +130,7 @@ class Schedule:
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
                 limit=LINE_BYTES,
-                env={name: value for name, value in os.environ.items() if name not in SECRETS.values()},
+                env=_environment(),
             )
             self._process = process
         finally:
@@ -213,6 +213,15 @@ class Schedule:
             return
         if events or answers:
             log.info("erased %d answers and %d events in %.1f s", answers, events, time.monotonic() - began)
+
+
+def _environment() -> dict[str, str]:
+    """Without secrets, and with half of the cores: two threads of a matrix product that wait for each other while the
+    workers have the cores are several times slower than one.
+    """
+    half = str(max(1, (os.cpu_count() or 1) // 2))
+    kept = {name: value for name, value in os.environ.items() if name not in SECRETS.values()}
+    return {**dict.fromkeys(THREAD_VARIABLES, half), **kept}
 
 
 async def _log_lines(process: asyncio.subprocess.Process) -> None:
