@@ -75,6 +75,8 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> str:
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights: dict[str, NDArray[Any]] = {name: np.asarray(array, np.float16) for name, array in bundle.arrays.items()}
     weights |= {"picture_mean": bundle.normalizer.mean, "picture_scale": bundle.normalizer.scale}
+    if bundle.normalizer.words is not None:
+        weights["picture_words"] = bundle.normalizer.words
     files = {TOKENIZER: bundle.tokenizer.model, DECODER: npz_bytes(weights), **bundle.extra}
     named = {name: {"size": len(data), "sha256": _sha256(data)} for name, data in sorted(files.items())}
     manifest = json.dumps({**asdict(bundle.manifest), "files": named}, ensure_ascii=False, indent=1, sort_keys=True)
@@ -120,7 +122,9 @@ def _load(folder: Path) -> Bundle:
             raise BundleTruncated(f"{folder / MANIFEST} names no {name}")
     try:
         arrays = read_npz(files.pop(DECODER))
-        normalizer = Normalizer(arrays.pop("picture_mean"), arrays.pop("picture_scale"))
+        normalizer = Normalizer(
+            arrays.pop("picture_mean"), arrays.pop("picture_scale"), arrays.pop("picture_words", None)
+        )
     except (ValueError, KeyError) as error:
         raise BundleTampered(f"{folder / DECODER} does not hold a decoder's weights: {error}") from error
     return Bundle(manifest, Tokenizer(files.pop(TOKENIZER)), normalizer, arrays, files, _sha256(text))

@@ -30,13 +30,17 @@ INPUT_GAIN = 3.0
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """Sizes of a decoder.
+    """Sizes of a decoder. The article's sees the picture at the first step alone; the three last fields go beyond that.
 
     tied: use the embedding as output layer (needs embed == hidden).
     word_dropout: share of the words before that the decoder does not see while it learns (Bowman et al. 2016); it then
         relies more on the picture, and joins halves of sentences that it never saw together.
     topics: 0 is the article's linear img2x. Otherwise the vector first becomes a distribution over so many topics
         (softmax of a linear layer), and img2x reads that: what the picture shows, without everything else about it.
+    start: the picture also sets the state before the first step, h = tanh(a v), c = b v (Vinyals et al. 2014 by another way).
+    every: the picture enters with every word, as at the first step (what Karpathy & Fei-Fei 2015 found to be worse).
+    output: the picture is also added to what the output layer reads at each step, after the LSTM, which need not
+        remember it then (the "merge" of Tanti et al. 2017).
     """
 
     vocabulary: int
@@ -47,6 +51,9 @@ class DecoderConfig:
     dropout: float = 0.0
     word_dropout: float = 0.0
     topics: int = 0
+    start: bool = False
+    every: bool = False
+    output: bool = False
 
 
 class Decoder(chainer.Chain):
@@ -76,6 +83,10 @@ class Decoder(chainer.Chain):
                 )
             seen = config.topics or config.feature_dim
             self.img2x = L.Linear(seen, embed, initialW=uniform(embed, seen, fan=1))
+            if config.start:
+                self.img2start = L.Linear(seen, 2 * hidden, initialW=uniform(2 * hidden, seen, fan=1, gain=0.5))
+            if config.output:
+                self.img2out = L.Linear(seen, hidden, initialW=uniform(hidden, seen, fan=1, gain=0.5))
             self.w = chainer.Parameter(uniform(4 * hidden, embed, fan=embed, gain=INPUT_GAIN))
             self.u = chainer.Parameter(uniform(4 * hidden, hidden, fan=hidden))
             self.b = chainer.Parameter(forget_open)
@@ -85,23 +96,28 @@ class Decoder(chainer.Chain):
 
     def hidden_states(self, pictures: Any, batch: Batch) -> Any:
         """Normalised vectors (B, dim) of the texts of `batch`, in the given order, to the LSTM's states (N, hidden)."""
-        xp = self.xp
+        xp, units = self.xp, self.config.hidden
         first = int(batch.counts[0])
         pictures = xp.asarray(pictures)[xp.asarray(batch.order)]
         x = rows_of(self.embed.W, xp.asarray(batch.inputs))
         if self.config.dropout:
             x = F.dropout(x, self.config.dropout)
-        if self.config.word_dropout and chainer.config.train:
-            x = x * self._word_mask(batch)
-        seen = x[:first] + self.img2x(F.softmax(self.topic(pictures)) if self.config.topics else pictures)
-        x = F.concat([seen, x[first:]], axis=0) if len(x) > first else seen
-        start = xp.zeros((first, self.config.hidden), np.float32)
-        h = lstm_sequence(x, self.w, self.u, self.b, start, start, batch.counts)
+        seen = F.softmax(self.topic(pictures)) if self.config.topics else pictures
+        picture_of = xp.asarray(np.concatenate([np.arange(n) for n in batch.counts]))
+        if self.config.every:
+            x = x + rows_of(self.img2x(seen), picture_of)
+        elif len(x) > first:
+            x = F.concat([x[:first] + self.img2x(seen), x[first:]], axis=0)
+        else:
+            x = x + self.img2x(seen)
+        h = c = xp.zeros((first, units), np.float32)
+        if self.config.start:
+            start = self.img2start(seen)
+            h, c = F.tanh(start[:, :units]), start[:, units:]
+        h = lstm_sequence(x, self.w, self.u, self.b, h, c, batch.counts)
+        if self.config.output:
+            h = h + rows_of(self.img2out(seen), picture_of)
         return F.dropout(h, self.config.dropout) if self.config.dropout else h
-
-    def _word_mask(self, batch: Batch) -> Any:
-        kept = self.xp.asarray(np.random.random(len(batch.inputs)) >= self.config.word_dropout)
-        return self.xp.broadcast_to(kept[:, None], (len(kept), self.config.embed)).astype(np.float32)
 
     def loss(self, pictures: Any, batch: Batch, smoothing: float = 0.0) -> Any:
         """Weighted mean of -ln p(token) in nats, a Variable ()."""
@@ -122,6 +138,12 @@ class Decoder(chainer.Chain):
             named["out_w"] = self.out_w
         if self.config.topics:
             named |= {"topic_w": self.topic.W, "topic_b": self.topic.b}
+        if self.config.every:
+            named["every_w"], named["every_b"] = named.pop("img2x_w"), named.pop("img2x_b")
+        if self.config.start:
+            named |= {"start_w": self.img2start.W, "start_b": self.img2start.b}
+        if self.config.output:
+            named |= {"img2out_w": self.img2out.W, "img2out_b": self.img2out.b}
         return named
 
     def arrays(self) -> dict[str, Floats]:

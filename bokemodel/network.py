@@ -23,13 +23,22 @@ LOGITS_AT_ONCE = 4096  # rows of (rows, V) held at a time when texts are scored
 
 @dataclass(frozen=True)
 class State:
-    """Hidden and cell state, each (rows, H)."""
+    """Hidden and cell state, each (rows, H), and what the picture adds at each step: to the gates (rows, 4H), to the output
+    layer's input (rows, H); None where it adds nothing."""
 
     h: Floats
     c: Floats
+    to_gates: Floats | None = None
+    to_output: Floats | None = None
 
-    def take(self, rows: NDArray[Any]) -> State:
-        return State(self.h[rows], self.c[rows])
+    def take(self, rows: NDArray[Any] | slice) -> State:
+        more = (None if array is None else array[rows] for array in (self.to_gates, self.to_output))
+        return State(self.h[rows], self.c[rows], *more)
+
+    @property
+    def output(self) -> Floats:
+        """What the output layer reads: (rows, H)."""
+        return self.h if self.to_output is None else self.h + self.to_output
 
 
 class Network:
@@ -40,9 +49,12 @@ class Network:
         a = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
         self.hidden = a["lstm_u"].shape[1]
         self.vocabulary = len(a["embed"])
-        self.topics = (np.ascontiguousarray(a["topic_w"].T), a["topic_b"]) if "topic_w" in a else None
-        self.img2x_w, self.img2x_b = np.ascontiguousarray(a["img2x_w"].T), a["img2x_b"]
-        self.feature_dim = len(self.topics[0] if self.topics else self.img2x_w)
+        self.topics = _layer(a, "topic") if "topic_w" in a else None
+        self.every = "every_w" in a
+        self.img2x = _layer(a, "every" if self.every else "img2x")
+        self.img2start = _layer(a, "start") if "start_w" in a else None
+        self.img2out = _layer(a, "img2out") if "img2out_w" in a else None
+        self.feature_dim = len((self.topics or self.img2x)[0])
         self.lstm_w = np.ascontiguousarray(a["lstm_w"].T)
         self.lstm_u = np.ascontiguousarray(a["lstm_u"].T)
         self.out_w = np.ascontiguousarray(a.get("out_w", a["embed"]).T)
@@ -52,24 +64,32 @@ class Network:
     def start(self, pictures: Floats, bos: int) -> State:
         """Normalised vectors (N, dim) to the state after <s>, where the picture enters."""
         if self.topics:
-            w, b = self.topics
-            pictures = _softmax(pictures @ w + b)
-        gates = (pictures @ self.img2x_w + self.img2x_b) @ self.lstm_w + self.words[bos]
-        return self._gated(gates, np.zeros((len(pictures), self.hidden), np.float32))
+            pictures = _softmax(_apply(self.topics, pictures))
+        h = c = np.zeros((len(pictures), self.hidden), np.float32)
+        seen = _apply(self.img2x, pictures) @ self.lstm_w
+        gates = seen + self.words[bos]
+        if self.img2start:
+            start = _apply(self.img2start, pictures)
+            h, c = np.tanh(start[:, : self.hidden]), start[:, self.hidden :]
+            gates += h @ self.lstm_u
+        to_output = _apply(self.img2out, pictures) if self.img2out else None
+        return self._gated(gates, State(h, c, seen if self.every else None, to_output))
 
     def step(self, state: State, tokens: NDArray[np.integer[Any]]) -> State:
         """One more word in each row."""
         gates = state.h @ self.lstm_u
         gates += self.words[tokens]
-        return self._gated(gates, state.c)
+        if state.to_gates is not None:
+            gates += state.to_gates
+        return self._gated(gates, state)
 
     def logits(self, h: Floats) -> Floats:
-        """(rows, H) to (rows, V)."""
+        """`State.output` (rows, H) to (rows, V)."""
         out = h @ self.out_w
         out += self.out_b
         return out
 
-    def _gated(self, gates: Floats, c: Floats) -> State:
+    def _gated(self, gates: Floats, before: State) -> State:
         units = self.hidden
         sigmoids = gates[:, : 3 * units]
         sigmoids *= 0.5
@@ -77,8 +97,8 @@ class Network:
         sigmoids *= 0.5
         sigmoids += 0.5
         candidate = np.tanh(gates[:, 3 * units :])
-        c = sigmoids[:, units : 2 * units] * c + sigmoids[:, :units] * candidate
-        return State(sigmoids[:, 2 * units :] * np.tanh(c), c)
+        c = sigmoids[:, units : 2 * units] * before.c + sigmoids[:, :units] * candidate
+        return State(sigmoids[:, 2 * units :] * np.tanh(c), c, before.to_gates, before.to_output)
 
     def log_probs(self, pictures: Floats, batch: Batch, bos: int) -> NDArray[np.float64]:
         """ln p(text | picture), </s> included, for each text of a batch: (B,) in the given order.
@@ -86,12 +106,11 @@ class Network:
         pictures: normalised vectors (B, dim), one for each text in the given order.
         """
         state = self.start(pictures[batch.order], bos)
-        hidden = [state.h]
+        hidden = [state.output]
         offset = int(batch.counts[0])
         for count in batch.counts[1:]:
-            rows = slice(0, int(count))
-            state = self.step(State(state.h[rows], state.c[rows]), batch.inputs[offset : offset + int(count)])
-            hidden.append(state.h)
+            state = self.step(state.take(slice(0, int(count))), batch.inputs[offset : offset + int(count)])
+            hidden.append(state.output)
             offset += int(count)
         h = np.concatenate(hidden)
         nats = np.empty(len(h), np.float64)
@@ -99,6 +118,18 @@ class Network:
             part = slice(begin, begin + LOGITS_AT_ONCE)
             nats[part] = token_log_probs(self.logits(h[part]), batch.targets[part])
         return np.bincount(batch.rows, nats, minlength=len(batch.order)).astype(np.float64)
+
+
+Layer = tuple[Floats, Floats]
+
+
+def _layer(arrays: Mapping[str, Floats], name: str) -> Layer:
+    """Weights (in, out) and bias (out,)."""
+    return np.ascontiguousarray(arrays[f"{name}_w"].T), arrays[f"{name}_b"]
+
+
+def _apply(layer: Layer, values: Floats) -> Floats:
+    return values @ layer[0] + layer[1]
 
 
 def _softmax(scores: Floats) -> Floats:

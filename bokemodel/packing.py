@@ -55,10 +55,17 @@ class Normalizer:
     """What brings an encoder's vector to the decoder's scale: (v / |v| - mean) / scale, of length about 1.
 
     The length matters: Adam moves every weight alike, and thousands of inputs of size 1 would add up to jumps.
+    Where there is a word layer (`training.word_layer`), the decoder gets what that makes of the vector.
     """
 
     mean: Floats  # (dim,)
     scale: Floats  # (dim,)
+    words: Floats | None = None  # (dim, size)
+
+    @property
+    def size(self) -> int:
+        """Numbers that the decoder gets for a picture."""
+        return len(self.mean) if self.words is None else self.words.shape[1]
 
     @staticmethod
     def fit(features: Floats) -> Normalizer:
@@ -70,8 +77,9 @@ class Normalizer:
         return Normalizer(mean, scale.astype(np.float32))
 
     def __call__(self, features: Floats) -> Floats:
-        """(N, dim) to (N, dim)."""
-        return ((_unit(features) - self.mean) / self.scale).astype(np.float32)
+        """(N, dim) to (N, size)."""
+        normal = ((_unit(features) - self.mean) / self.scale).astype(np.float32)
+        return normal if self.words is None else normal @ self.words
 
 
 def _unit(features: Floats) -> Floats:

@@ -32,3 +32,12 @@ def test_normalizer_centres_and_does_not_blow_up_what_never_moves() -> None:
     np.testing.assert_allclose(out.mean(axis=0), 0, atol=1e-5)
     assert 0.3 < np.linalg.norm(out, axis=1).mean() < 1.5
     np.testing.assert_allclose(normalizer(features * 7), out, rtol=1e-4, atol=1e-5)  # only the direction counts
+
+
+def test_a_word_layer_comes_after_the_scale() -> None:
+    features = np.abs(np.random.default_rng(0).standard_normal((20, 5))).astype(np.float32)
+    plain = Normalizer.fit(features)
+    words = np.random.default_rng(1).standard_normal((5, 3)).astype(np.float32)
+    layered = Normalizer(plain.mean, plain.scale, words)
+    assert (plain.size, layered.size) == (5, 3)
+    np.testing.assert_allclose(layered(features), plain(features) @ words, rtol=1e-5)
