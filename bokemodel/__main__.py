@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bokemodel.errors import BokeModelError, PictureError
+from bokemodel.modes import BOKE, MODES
 
 BATCH = 16  # pictures decoded and answered together
 
@@ -18,7 +19,7 @@ def main(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Picture files.", show_default=False)],
     n: Annotated[int, typer.Option("-n", min=1, help="Jokes for each picture.")] = 1,
     model: Annotated[Path | None, typer.Option(metavar="DIR", help="A trained model's folder.")] = None,
-    mode: Annotated[str, typer.Option(help="Way of answering.")] = "boke",
+    mode: Annotated[str, typer.Option(help=f"Way of answering: {', '.join(MODES)}.")] = BOKE,
     seed: Annotated[int | None, typer.Option(help="Same seed, same answers.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per picture.")] = False,
     weights: Annotated[
@@ -47,7 +48,10 @@ def main(
         answers = boke_model.boke([picture for _, picture in opened], n, mode, seed)
         for (path, _), jokes in zip(opened, answers, strict=True):
             if as_json:
-                found = [{"text": joke.text, "score": joke.score} for joke in jokes]
+                found = [
+                    {"text": joke.text, "score": joke.score, **({"source": joke.source} if joke.source else {})}
+                    for joke in jokes
+                ]
                 print(json.dumps({"image": str(path), "boke": found}, ensure_ascii=False), flush=True)
             else:
                 for joke in jokes:

@@ -14,22 +14,27 @@ from PIL import Image
 from bokemodel.bundle import Bundle, load_bundle
 from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder, Features
-from bokemodel.errors import BundleMismatch, UnknownMode
+from bokemodel.errors import BundleMismatch, BundleTampered, UnknownMode
+from bokemodel.examples import Examples, mismatch, retrieve
 from bokemodel.learned import LearnedTexts
+from bokemodel.modes import ALWAYS, ARTICLE, BOKE, BORROWING, MISMATCH, MODES, RETRIEVE
 from bokemodel.network import Network
 from bokemodel.packing import pack
 from bokemodel.search import Candidate, SearchSettings, beam_search, rerank, sample
 
 STARTER = Path(__file__).with_name("starter")
-MODES = ("boke", "article")
 
 
 @dataclass(frozen=True)
 class Boke:
-    """A joke and how well it suits the picture (higher is better; comparable within one list only)."""
+    """A joke and how well it suits the picture (higher is better; comparable within one list only).
+
+    `source` is where it stands, if it is somebody's own (modes `retrieve` and `mismatch`) and that is known.
+    """
 
     text: str
     score: float
+    source: str | None = None
 
 
 class BokeModel:
@@ -45,7 +50,11 @@ class BokeModel:
         self.bundle, self.encoder = bundle, encoder
         self.tokenizer, self.settings = bundle.tokenizer, bundle.search
         self.network = Network(bundle.arrays)
-        self.learned = LearnedTexts.from_bytes(bundle.extra.get(LearnedTexts.FILE, b""))
+        try:
+            self.learned = LearnedTexts.from_bytes(bundle.extra.get(LearnedTexts.FILE, b""))
+            self.examples = Examples.read(bundle.extra)
+        except ValueError as error:
+            raise BundleTampered(f"a file of the model is not what its name says: {error}") from error
 
     @classmethod
     def load(cls, folder: str | Path | None = None, *, encoder: Encoder | None = None, **options: Any) -> BokeModel:
@@ -64,7 +73,7 @@ class BokeModel:
         self,
         images: Sequence[Image.Image],
         n: int = 1,
-        mode: str = "boke",
+        mode: str = BOKE,
         seed: int | Sequence[int] | None = None,
         **settings: Any,
     ) -> list[list[Boke]]:
@@ -73,12 +82,16 @@ class BokeModel:
         Args:
             images: PIL pictures of any size.
             n: how many for each picture; never two equal ones, so there may be fewer.
-            mode: "boke" samples and reranks, "article" is the beam of 2016.
+            mode: "boke" samples and reranks; "article" is the beam of 2016; "retrieve" quotes the best jokes of the most
+                similar pictures, "mismatch" those of deliberately different ones: only models with `examples` have these.
             seed: same seed, same answers; a list gives each picture its own. None: different every time.
             settings: single fields of `SearchSettings` instead of the bundle's.
 
         Returns:
             For each picture a list of `Boke`, best first.
+
+        Raises:
+            UnknownMode: this model has no such mode; `modes` names those that it has.
         """
         return self.boke_of_features(self.encoder.encode(images), n, mode, seed, **settings)
 
@@ -86,7 +99,7 @@ class BokeModel:
         self,
         features: Features,
         n: int = 1,
-        mode: str = "boke",
+        mode: str = BOKE,
         seed: int | Sequence[int] | None = None,
         **settings: Any,
     ) -> list[list[Boke]]:
@@ -96,19 +109,30 @@ class BokeModel:
             return []
         search = replace(self.settings, **settings)
         pictures = self.bundle.normalizer(features)
-        if mode == "article":
+        if mode == ARTICLE:
             found = beam_search(self.network, self.tokenizer, pictures, search, width=max(n, search.beam))
             return [[Boke(c.text.strip(), _mean_nats(c)) for c in candidates[:n]] for candidates in found]
-        search = replace(search, candidates=max(n, search.candidates))
         seeds = _seeds(seed, len(features))
+        if mode in BORROWING:
+            assert self.examples is not None
+            borrowed = {RETRIEVE: retrieve, MISMATCH: mismatch}[mode](self.examples, pictures, n, seeds)
+            return [[Boke(f.joke.text.strip(), f.score, f.joke.url) for f in found] for found in borrowed]
+        search = replace(search, candidates=max(n, search.candidates))
         candidates = sample(self.network, self.tokenizer, pictures, search, seeds)
         ranked = rerank(self.network, self.tokenizer, candidates, search, seeds, self.learned)
         return [[Boke(c.text.strip(), score) for c, score in scored[:n]] for scored in ranked]
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The ways of answering that this model has."""
+        return tuple(mode for mode in MODES if mode in ALWAYS or self.examples is not None)
+
     def check_mode(self, mode: str) -> None:
         """Raises UnknownMode where this model has no such way of answering."""
+        if mode in BORROWING and self.examples is None:
+            raise UnknownMode(f"{mode} quotes jokes, and this model carries none; there are {', '.join(self.modes)}")
         if mode not in MODES:
-            raise UnknownMode(f"no mode is called {mode!r}; there are {', '.join(MODES)}")
+            raise UnknownMode(f"no mode is called {mode!r}; there are {', '.join(self.modes)}")
 
     def log_prob(self, images: Sequence[Image.Image], texts: Sequence[str]) -> NDArray[np.float64]:
         """ln p(text | image) in nats, </s> included, for pairs: float64 (N,)."""
@@ -118,7 +142,7 @@ class BokeModel:
         """`log_prob` for vectors (N, dim); None stands for the mean picture."""
         if not texts:
             return np.empty(0)
-        dim = self.bundle.manifest.feature_dim
+        dim = self.network.feature_dim
         pictures = np.zeros((len(texts), dim), np.float32) if features is None else self.bundle.normalizer(features)
         if len(pictures) != len(texts):
             raise ValueError(f"{len(pictures)} pictures and {len(texts)} texts")

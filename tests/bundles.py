@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sentencepiece import sentencepiece_model_pb2
 
 from bokemodel import load_encoder
 from bokemodel.bundle import Bundle, Manifest, save_bundle
+from bokemodel.examples import Example, ExamplePicture, Examples
 from bokemodel.packing import Normalizer
 from bokemodel.tokenizer import Tokenizer
 
@@ -44,10 +46,11 @@ LINES = tuple(who + does for who in WHO for does in DOES)  # all that it can say
 HIDDEN = 32
 
 
-def tiny_bundle(folder: Path, seed: int = 0) -> Path:
+def tiny_bundle(folder: Path, seed: int = 0, *, quotes: Sequence[str] = ()) -> Path:
     """Write a bundle of efficientnet-lite0 as `model-SEED` into `folder` and return its path.
 
-    It says one of `LINES`; which of them it likes depends on the picture and on `seed`.
+    It says one of `LINES`; which of them it likes depends on the picture and on `seed`. Of `quotes`, each is somebody's joke
+    about a picture of its own, which stands at `quoted_at` it; without any, the model has no mode that quotes.
     """
     tokenizer, encoder = _tokenizer(), load_encoder("efficientnet-lite0")
     dim, vocabulary = encoder.dim, len(tokenizer)
@@ -61,8 +64,18 @@ def tiny_bundle(folder: Path, seed: int = 0) -> Path:
     )
     normalizer = Normalizer(np.zeros(dim, np.float32), np.full(dim, dim**-0.5, np.float32))
     place = folder / f"model-{seed}"
-    save_bundle(Bundle(manifest, tokenizer, normalizer, _weights(tokenizer, dim, seed)), place)
+    extra: dict[str, bytes] = {}
+    if quotes:
+        pictures = [ExamplePicture("", (Example(text, float(n), quoted_at(n)),)) for n, text in enumerate(quotes)]
+        vectors = np.random.default_rng(seed).normal(size=(len(quotes), dim)).astype(np.float32)
+        extra = Examples.of(vectors, pictures).files()
+    save_bundle(Bundle(manifest, tokenizer, normalizer, _weights(tokenizer, dim, seed), extra), place)
     return place
+
+
+def quoted_at(number: int) -> str:
+    """The address of a bundle's quote."""
+    return f"https://jokes.example/boke/{number}"
 
 
 def _weights(tokenizer: Tokenizer, dim: int, seed: int) -> dict[str, NDArray[np.float32]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ class FakeEncoder:
 
     name, dim, input_size, weights_digest = "fake", DIM, 8, "f" * 64
 
-    def encode(self, images: list) -> np.ndarray:
+    def encode(self, images: Sequence[Any]) -> np.ndarray:
         return np.array([vector(int(image.getpixel((0, 0))[0]) // 60) for image in images], np.float32)
 
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.bundles import quoted_at, tiny_bundle
+
 ROOT = Path(__file__).resolve().parents[2]
 CAT, COFFEE = "tests/data/cat.jpg", "tests/data/coffee.jpg"
 
@@ -51,3 +53,19 @@ def test_wrong_model_and_wrong_mode_are_one_line(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
         assert "Traceback" not in done.stderr
+
+
+def test_a_quoted_joke_names_its_source(tmp_path: Path) -> None:
+    model = tiny_bundle(tmp_path, quotes=["これは引用です", "これも引用です"])
+    for mode in ("retrieve", "mismatch"):
+        done = run(CAT, "--json", "--mode", mode, "--model", model)
+        (joke,) = json.loads(done.stdout)["boke"]
+        assert joke["text"] in ("これは引用です", "これも引用です")
+        assert joke["source"] in (quoted_at(0), quoted_at(1))
+
+
+def test_a_model_without_quotes_says_which_modes_it_has(tmp_path: Path) -> None:
+    done = run(CAT, "--mode", "retrieve", "--model", tiny_bundle(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "there are boke, article" in done.stderr

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bokemodel import BokeModel, load_encoder
-from bokemodel.errors import BundleMismatch, UnknownMode
+from bokemodel.errors import BundleMismatch, BundleTampered, UnknownMode
+from bokemodel.examples import VECTORS, Example, ExamplePicture, Examples
 from bokemodel.pictures import open_file
-from tests.bokemodel.conftest import FakeEncoder, Small
+from tests.bokemodel.conftest import FakeEncoder, Small, vector
 
 PHOTOS = Path(__file__).parents[1] / "data"
 JAPANESE = re.compile(r"[ぁ-んァ-ヶ一-鿿]")
@@ -97,3 +99,48 @@ def test_an_encoder_of_ones_own(small: Small) -> None:
         model.boke(pictures, n=1, seed=0, temperature=0.5), ("猫", "電車", "海", "時計"), strict=True
     ):
         assert word in jokes[0].text
+
+
+@pytest.fixture
+def quoting(small: Small) -> BokeModel:
+    """A model that knows a joke of somebody's for each of its four kinds of pictures."""
+    pictures = [
+        ExamplePicture(f"{kind:064x}", (Example(f" {word}。 ", 3.0, f"https://jokes.example/{kind}"),))
+        for kind, word in enumerate(("猫", "電車", "海", "時計"))
+    ]
+    vectors = small.bundle.normalizer(np.array([vector(kind) for kind in range(4)]))
+    return BokeModel(replace(small.bundle, extra=Examples.of(vectors, pictures).files()), FakeEncoder())
+
+
+def test_retrieve_quotes_the_nearest_picture_with_its_source(quoting: BokeModel) -> None:
+    answers = quoting.boke_of_features(np.array([vector(2), vector(0)]), n=4, mode="retrieve")
+    assert [(jokes[0].text, jokes[0].source) for jokes in answers] == [
+        ("海。", "https://jokes.example/2"),
+        ("猫。", "https://jokes.example/0"),
+    ]
+    for jokes in answers:
+        assert [joke.score for joke in jokes] == sorted((joke.score for joke in jokes), reverse=True)
+
+
+def test_mismatch_quotes_another_picture(quoting: BokeModel) -> None:
+    features = np.array([vector(kind) for kind in range(4)])
+    answers = quoting.boke_of_features(features, n=1, mode="mismatch", seed=3)
+    assert answers == quoting.boke_of_features(features, n=1, mode="mismatch", seed=3)
+    for jokes, own in zip(answers, ("猫。", "電車。", "海。", "時計。"), strict=True):
+        assert jokes[0].text != own
+        assert jokes[0].source
+
+
+def test_a_model_names_the_modes_that_it_has(small: Small, quoting: BokeModel) -> None:
+    plain = BokeModel(small.bundle, FakeEncoder())
+    assert plain.modes == ("boke", "article")
+    assert quoting.modes == ("boke", "mismatch", "retrieve", "article")
+    for mode in ("retrieve", "mismatch"):
+        with pytest.raises(UnknownMode, match=f"{mode} .* carries none; there are boke, article"):
+            plain.boke_of_features(vector(0)[None], mode=mode)
+
+
+def test_damaged_examples_are_named(quoting: BokeModel) -> None:
+    damaged = replace(quoting.bundle, extra={**quoting.bundle.extra, VECTORS: b"?"})
+    with pytest.raises(BundleTampered, match="archive"):
+        BokeModel(damaged, FakeEncoder())
