@@ -102,6 +102,8 @@ class Decoder(chainer.Chain):
         x = rows_of(self.embed.W, xp.asarray(batch.inputs))
         if self.config.dropout:
             x = F.dropout(x, self.config.dropout)
+        if self.config.word_dropout and chainer.config.train:
+            x = x * self._word_mask(batch)
         seen = F.softmax(self.topic(pictures)) if self.config.topics else pictures
         picture_of = xp.asarray(np.concatenate([np.arange(n) for n in batch.counts]))
         if self.config.every:
@@ -118,6 +120,10 @@ class Decoder(chainer.Chain):
         if self.config.output:
             h = h + rows_of(self.img2out(seen), picture_of)
         return F.dropout(h, self.config.dropout) if self.config.dropout else h
+
+    def _word_mask(self, batch: Batch) -> Any:
+        kept = self.xp.asarray(np.random.random(len(batch.inputs)) >= self.config.word_dropout)
+        return self.xp.broadcast_to(kept[:, None], (len(kept), self.config.embed)).astype(np.float32)
 
     def loss(self, pictures: Any, batch: Batch, smoothing: float = 0.0) -> Any:
         """Weighted mean of -ln p(token) in nats, a Variable ()."""
