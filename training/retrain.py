@@ -89,7 +89,7 @@ def _outcome(night: Night, recorder: Recorder) -> Ended:
     except FAULTS as fault:
         message = _line(fault)
     except Exception as fault:  # a bug; whoever looks for it finds it in the run's record
-        message = f"something unforeseen went wrong ({type(fault).__name__}: {fault}); the run's record has the details"
+        message = f"{_unforeseen(fault)}; the run's record has the details"
         log.debug("unforeseen", exc_info=True)
         recorder.set(log=traceback.format_exc())
     try:
@@ -105,6 +105,10 @@ def _line(fault: BaseException) -> str:
     if isinstance(fault, MemoryError):
         return "not enough memory"
     return str(fault)
+
+
+def _unforeseen(fault: Exception) -> str:
+    return f"something unforeseen went wrong ({type(fault).__name__}: {fault})"
 
 
 def show(ended: Ended, console: Console) -> None:
@@ -172,6 +176,10 @@ def main(
             print(f"retrain: {line}", file=sys.stderr)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
+        raise typer.Exit(FAILED) from None
+    except Exception as fault:
+        log.debug("unforeseen", exc_info=True)
+        print(f'retrain: {_unforeseen(fault)}; log.level = "debug" tells more', file=sys.stderr)
         raise typer.Exit(FAILED) from None
     with contextlib.suppress(BrokenPipeError):  # whoever started it may be gone
         show(ended, Console() if sys.stdout.isatty() else Console(width=WIDTH))
