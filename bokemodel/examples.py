@@ -13,6 +13,7 @@ flickr8k the nearest one's captions share as many words with the query's (9.1% o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 VECTORS, JOKES = "examples.npz", "examples.jsonl"
+_WEB = re.compile(r"https?://[^\s<>|\"'`\\^{}]{1,2000}", re.IGNORECASE)
 AXES = 128
 FITTED_TO = 4000  # pictures that the axes are learned from, at most
 
@@ -207,8 +209,13 @@ def _best(offered: list[Found], n: int) -> list[Found]:
 
 
 def _picture(line: dict[str, Any]) -> ExamplePicture:
-    jokes = (Example(str(joke["text"]), joke.get("stars"), joke.get("url")) for joke in line["jokes"])
+    jokes = (Example(str(joke["text"]), joke.get("stars"), _address(joke.get("url"))) for joke in line["jokes"])
     return ExamplePicture(str(line["picture"]), tuple(jokes))
+
+
+def _address(url: Any) -> str | None:
+    """People get to press it: only what is a web address, and nothing that could end one early."""
+    return url if isinstance(url, str) and _WEB.fullmatch(url) else None
 
 
 def _unit(vectors: Floats) -> Floats:

@@ -16,6 +16,8 @@ from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bokemodel.modes import ALWAYS
+
 if TYPE_CHECKING:
     from bokemodel.model import BokeModel
 
@@ -51,7 +53,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Answered:
-    """The jokes about one picture, best first, as (text, score)."""
+    """The jokes about one picture, best first, as (text, score).
+
+    `sources` says where those of them stand that were quoted, if that is known.
+    """
 
     candidates: tuple[tuple[str, float], ...]
     picture_key: str  # equal for the same picture, also after it was encoded again
@@ -61,6 +66,7 @@ class Answered:
     features: bytes  # float32, the encoder's vector
     width: int
     height: int
+    sources: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,7 @@ class ModelFacts:
     recipe: str
     created: str
     vocabulary: int
+    modes: tuple[str, ...] = ALWAYS
 
 
 _models: dict[str, BokeModel] = {}
@@ -129,9 +136,9 @@ def load(place: ModelPlace) -> str:
 
 def facts(digest: str) -> ModelFacts:
     """What a model that was loaded is. Raises KeyError."""
-    bundle = _models[digest].bundle
-    manifest = bundle.manifest
-    return ModelFacts(digest, manifest.encoder, manifest.recipe, manifest.created, len(bundle.tokenizer))
+    model = _models[digest]
+    manifest, vocabulary = model.bundle.manifest, len(model.tokenizer)
+    return ModelFacts(digest, manifest.encoder, manifest.recipe, manifest.created, vocabulary, model.modes)
 
 
 def keep(digest: str) -> None:
@@ -142,7 +149,7 @@ def keep(digest: str) -> None:
 
 def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
     """Answer a batch with one pass through the network and one through the decoder for each mode and setting."""
-    from bokemodel.errors import PictureError
+    from bokemodel.errors import PictureError, UnknownMode
     from bokemodel.pictures import open_picture
 
     model = _models[digest]
@@ -150,8 +157,9 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
     images, keys, sizes, opened = [], [], [], []
     for index, job in enumerate(jobs):
         try:
+            model.check_mode(job.mode)
             image = open_picture(job.picture, max_pixels=job.max_pixels, short_side=model.encoder.input_size)
-        except PictureError as error:
+        except (PictureError, UnknownMode) as error:
             results[index] = Refused(type(error).__name__, str(error))
             continue
         images.append(image)
@@ -178,6 +186,7 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
                     digest,
                     features[row].tobytes(),
                     *sizes[row],
+                    {joke.text: joke.source for joke in jokes if joke.source},
                 )
     return [result for result in results if result is not None]
 

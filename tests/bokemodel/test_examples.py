@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -163,6 +165,14 @@ class TestFiles:
         vectors = np.random.default_rng(0).normal(size=(20_000, 160)).astype(np.float32)
         files = Examples.of(vectors, [ExamplePicture("0" * 64, (Example("x" * 30),))] * 20_000).files()
         assert len(files[VECTORS]) < 3e6
+
+    @pytest.mark.parametrize("url", ["javascript:alert(1)", "https://a.example/>x", "https://a.example/ x", 3, ""])
+    def test_what_is_no_web_address_is_not_passed_on(self, url: object) -> None:
+        files = _examples(2).files()
+        line = {"picture": "", "jokes": [{"text": "joke", "stars": 1, "url": url}]}
+        examples = Examples.read({**files, JOKES: (json.dumps(line) + "\n").encode() * 2})
+        assert examples is not None
+        assert examples.pictures[0].jokes == (Example("joke", 1, None),)
 
     def test_a_bundle_may_carry_none(self) -> None:
         assert Examples.read({VECTORS: b""}) is None

@@ -17,7 +17,7 @@ import pytest
 
 from bot.inference import EngineSettings, Inference, ModelRejected, NoWorker, QueueFull, WorkerLost
 from bot.worker import Answered, CardJob, Job, ModelPlace, Refused
-from tests.bundles import LINES, tiny_bundle
+from tests.bundles import LINES, quoted_at, tiny_bundle
 
 CAT = Path(__file__).parents[1] / "data" / "cat.jpg"
 ROOT = Path(__file__).parents[2]
@@ -103,6 +103,24 @@ async def test_pictures_of_one_batch_get_what_they_would_get_alone(models: list[
             assert isinstance(b, Answered)
             assert [text for text, _ in a.candidates] == [text for text, _ in b.candidates]
         assert together[0].picture_key == together[2].picture_key != together[1].picture_key  # type: ignore[union-attr]
+
+
+async def test_only_a_model_that_quotes_has_the_modes_that_quote(tmp_path: Path, cat: bytes) -> None:
+    jobs = [Job(cat, 2, "retrieve"), Job(cat), Job(cat, 2, "mismatch"), Job(cat, mode="haiku")]
+    async with running(tiny_bundle(tmp_path, 1)) as inference:
+        assert (await inference.facts()).modes == ("boke", "article")
+        results = [await inference.answer(job) for job in jobs]
+        assert [r.error if isinstance(r, Refused) else "" for r in results] == ["UnknownMode", "", *["UnknownMode"] * 2]
+        await inference.reload(ModelPlace(str(tiny_bundle(tmp_path, 2, quotes=["引用一", "引用二"]))))
+        assert (await inference.facts()).modes == ("boke", "mismatch", "retrieve", "article")
+        for job in (jobs[0], jobs[2]):
+            quoted = await inference.answer(job)
+            assert isinstance(quoted, Answered)
+            assert quoted.candidates
+            assert quoted.sources == {
+                text: quoted_at(["引用一", "引用二"].index(text)) for text, _ in quoted.candidates
+            }
+        assert (await inference.answer(jobs[1])).sources == {}  # type: ignore[union-attr]
 
 
 async def test_killed_while_it_works_every_picture_is_answered(models: list[Path], cat: bytes) -> None:
