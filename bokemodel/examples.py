@@ -2,12 +2,12 @@
 
 A bundle may carry them in two files whose rows belong together:
 
-    examples.npz      vectors int8 (P, K), axes float16 (dim, K), scale float32 (K,)
+    examples.npz      mean float32 (dim,), axes float16 (dim, K), scale float32 (K,), vectors int8 (P, K)
     examples.jsonl    a line for each of the P pictures: {"picture": digest, "jokes": [{"text", "stars", "url"}, ...]}
 
-A picture's vector is the encoder's, at the decoder's scale (`packing.Normalizer`) and of length 1, seen along the K axes on
+A picture's vector is the encoder's, brought to length 1, centred, brought to length 1 again, and seen along the K axes on
 which the corpus's pictures differ most. 128 axes in 8 bits find the neighbours that the whole vector finds: among 600 photos of
-flickr8k the nearest one's captions share as many words with the query's (9.1% of all, whole vector 9.2%, chance 2.5%).
+flickr8k the nearest one's captions share as many words with the query's (9.2% of all, whole vector 9.2%, chance 2.5%).
 """
 
 from __future__ import annotations
@@ -66,41 +66,48 @@ class Examples:
     """Pictures with their jokes."""
 
     def __init__(
-        self, axes: Floats, scale: Floats, vectors: NDArray[np.int8], pictures: Sequence[ExamplePicture]
+        self,
+        mean: Floats,
+        axes: Floats,
+        scale: Floats,
+        vectors: NDArray[np.int8],
+        pictures: Sequence[ExamplePicture],
     ) -> None:
         """Take what `of` made. Raises ValueError where the parts do not belong together, or are empty."""
-        if not len(vectors) or len(vectors) != len(pictures) or vectors.shape[1:] != scale.shape != axes.shape[1:]:
-            raise ValueError(f"{len(vectors)} vectors along {axes.shape} axes, {len(pictures)} pictures with jokes")
+        if not len(vectors) or len(vectors) != len(pictures) or (*mean.shape, *vectors.shape[1:]) != axes.shape:
+            raise ValueError(f"{vectors.shape} vectors along {axes.shape} axes, {len(pictures)} pictures with jokes")
         if not all(picture.jokes for picture in pictures):
             raise ValueError("a picture without a joke")
-        self.axes, self.scale, self.vectors = axes.astype(np.float32), scale.astype(np.float32), vectors
+        self.mean, self.axes = mean.astype(np.float32), axes.astype(np.float32)
+        self.scale, self.vectors = scale.astype(np.float32), vectors
         self.pictures = tuple(pictures)
         self._rows = vectors.astype(np.float32)
         self._query = self.axes * self.scale
         self._stars = np.sort([j.stars for p in self.pictures for j in p.jokes if j.stars is not None])
 
     @classmethod
-    def of(cls, vectors: Floats, pictures: Sequence[ExamplePicture], seed: int = 0) -> Examples:
-        """From normalised vectors (P, dim) of pictures and their jokes."""
-        unit = _unit(vectors)
+    def of(cls, features: Floats, pictures: Sequence[ExamplePicture], seed: int = 0) -> Examples:
+        """From the encoder's vectors (P, dim) of pictures and their jokes."""
+        mean = _unit(features).mean(axis=0)
+        unit = _centred(features, mean)
         axes = principal_axes(unit[:: -(-len(unit) // FITTED_TO)], AXES, seed).astype(np.float16).astype(np.float32)
         seen = unit @ axes
         scale = np.maximum(np.abs(seen).max(axis=0), 1e-8) / 127
-        return cls(axes, scale, np.rint(seen / scale).astype(np.int8), pictures)
+        return cls(mean, axes, scale, np.rint(seen / scale).astype(np.int8), pictures)
 
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def similarity(self, vectors: Floats) -> Floats:
-        """Cosine of normalised vectors (N, dim) and all pictures, along the axes: (N, P)."""
-        return (_unit(vectors) @ self._query) @ self._rows.T
+    def similarity(self, features: Floats) -> Floats:
+        """Cosine of the encoder's vectors (N, dim) and those of all pictures, along the axes: (N, P)."""
+        return (_centred(features, self.mean) @ self._query) @ self._rows.T
 
-    def nearest(self, vectors: Floats, k: int) -> tuple[Ints, Floats]:
+    def nearest(self, features: Floats, k: int) -> tuple[Ints, Floats]:
         """The k most similar pictures, nearest first: their numbers and cosines, (N, k) each (fewer where there are fewer).
 
-        vectors: normalised, (N, dim).
+        features: the encoder's vectors, (N, dim).
         """
-        similarity = self.similarity(vectors)
+        similarity = self.similarity(features)
         k = min(k, len(self))
         some = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
         near = np.take_along_axis(similarity, some, axis=1)
@@ -122,7 +129,7 @@ class Examples:
             {"picture": p.digest, "jokes": [{"text": j.text, "stars": j.stars, "url": j.url} for j in p.jokes]}
             for p in self.pictures
         ]
-        arrays: dict[str, NDArray[Any]] = {"axes": self.axes.astype(np.float16)}
+        arrays: dict[str, NDArray[Any]] = {"mean": self.mean, "axes": self.axes.astype(np.float16)}
         arrays |= {"scale": self.scale, "vectors": self.vectors}
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         return {VECTORS: npz_bytes(arrays), JOKES: text.encode()}
@@ -135,18 +142,18 @@ class Examples:
         try:
             arrays = read_npz(files[VECTORS])
             pictures = [_picture(json.loads(line)) for line in files[JOKES].decode().splitlines()]
-            return cls(arrays["axes"], arrays["scale"], arrays["vectors"], pictures)
+            return cls(arrays["mean"], arrays["axes"], arrays["scale"], arrays["vectors"], pictures)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{VECTORS} and {JOKES} hold no examples: {error!r}") from error
 
 
-def retrieve(examples: Examples, vectors: Floats, n: int, seeds: Sequence[int]) -> list[list[Found]]:
-    """The best-starred jokes of the most similar pictures, for normalised vectors (N, dim): the honest baseline.
+def retrieve(examples: Examples, features: Floats, n: int, seeds: Sequence[int]) -> list[list[Found]]:
+    """The best-starred jokes of the most similar pictures, for the encoder's vectors (N, dim): the honest baseline.
 
     Each of the nearest pictures offers its jokes. A joke's score is the picture's similarity times where its stars stand
     among all, from a half for none: a picture that is much nearer wins over more stars. The seed decides between equals only.
     """
-    numbers, near = examples.nearest(vectors, max(n, LOOKED_AT))
+    numbers, near = examples.nearest(features, max(n, LOOKED_AT))
     out = []
     for row, similarity, seed in zip(numbers, near, seeds, strict=True):
         rng = np.random.default_rng([seed, 2])
@@ -159,13 +166,13 @@ def retrieve(examples: Examples, vectors: Floats, n: int, seeds: Sequence[int]) 
     return out
 
 
-def mismatch(examples: Examples, vectors: Floats, n: int, seeds: Sequence[int]) -> list[list[Found]]:
-    """Jokes of deliberately different pictures, for normalised vectors (N, dim): near enough to sound right, yet wrong.
+def mismatch(examples: Examples, features: Floats, n: int, seeds: Sequence[int]) -> list[list[Found]]:
+    """Jokes of deliberately different pictures, for the encoder's vectors (N, dim): near enough to sound right, yet wrong.
 
     All pictures are ranked by similarity, and the joke comes from those between the quantiles of `BAND`: some drawn by the
     seed, and of those the best-starred, with as much chance, or one joke would answer all pictures of its neighbourhood.
     """
-    similarity = examples.similarity(vectors)
+    similarity = examples.similarity(features)
     first, end = band(len(examples))
     out = []
     for row, seed in zip(similarity, seeds, strict=True):
@@ -216,6 +223,10 @@ def _picture(line: dict[str, Any]) -> ExamplePicture:
 def _address(url: Any) -> str | None:
     """People get to press it: only what is a web address, and nothing that could end one early."""
     return url if isinstance(url, str) and _WEB.fullmatch(url) else None
+
+
+def _centred(features: Floats, mean: Floats) -> Floats:
+    return _unit(_unit(features) - mean)
 
 
 def _unit(vectors: Floats) -> Floats:

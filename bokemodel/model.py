@@ -115,7 +115,7 @@ class BokeModel:
         seeds = _seeds(seed, len(features))
         if mode in BORROWING:
             assert self.examples is not None
-            borrowed = {RETRIEVE: retrieve, MISMATCH: mismatch}[mode](self.examples, pictures, n, seeds)
+            borrowed = {RETRIEVE: retrieve, MISMATCH: mismatch}[mode](self.examples, features, n, seeds)
             return [[Boke(f.joke.text.strip(), f.score, f.joke.url) for f in found] for found in borrowed]
         search = replace(search, candidates=max(n, search.candidates))
         candidates = sample(self.network, self.tokenizer, pictures, search, seeds)

@@ -20,6 +20,7 @@ from bokemodel.examples import (
 )
 
 DIM = 40
+AROUND = 24  # pictures on a circle; 8 bits tell them apart
 
 
 def _circle(pictures: int) -> np.ndarray:
@@ -31,7 +32,7 @@ def _circle(pictures: int) -> np.ndarray:
     return vectors
 
 
-def _examples(pictures: int = 100, stars: float | None = 1.0) -> Examples:
+def _examples(pictures: int = AROUND, stars: float | None = 1.0) -> Examples:
     jokes = [
         ExamplePicture(f"{number:064x}", (Example(f"joke {number}", stars, f"https://jokes.example/{number}"),))
         for number in range(pictures)
@@ -49,11 +50,11 @@ def _steps(one: int, other: int, of: int) -> int:
 
 class TestNearest:
     def test_neighbours_come_in_order_with_their_cosines(self) -> None:
-        numbers, cosines = _examples().nearest(5 * _circle(100)[[30]], 5)
-        assert numbers[0, 0] == 30
-        assert {*numbers[0, 1:3]} == {29, 31}
-        assert {*numbers[0, 3:]} == {28, 32}
-        np.testing.assert_allclose(cosines[0, [0, 1, 3]], np.cos([0, 2 * np.pi / 100, 4 * np.pi / 100]), atol=0.02)
+        numbers, cosines = _examples().nearest(5 * _circle(AROUND)[[20]], 5)
+        assert numbers[0, 0] == 20
+        assert {*numbers[0, 1:3]} == {19, 21}
+        assert {*numbers[0, 3:]} == {18, 22}
+        np.testing.assert_allclose(cosines[0, [0, 1, 3]], np.cos([0, np.pi / 12, np.pi / 6]), atol=0.02)
 
     def test_asked_for_more_than_there_are_it_gives_all(self) -> None:
         numbers, cosines = _examples(3).nearest(_circle(3), 10)
@@ -74,9 +75,9 @@ class TestNearest:
 
 class TestRetrieve:
     def test_more_stars_win_among_pictures_that_are_as_near(self) -> None:
-        jokes = [ExamplePicture("", (Example(f"joke {n}", float(n)),)) for n in range(4)]
-        same = np.tile(_circle(4)[:1], (4, 1)) + np.float32(1e-4)
-        (found,) = retrieve(Examples.of(same, jokes), _circle(4)[:1], 4, [0])
+        jokes = [ExamplePicture("", (Example(f"joke {n}", float(n)),)) for n in range(8)]
+        two_places = np.repeat(_circle(2), 4, axis=0)
+        (found,) = retrieve(Examples.of(two_places, jokes), _circle(2)[:1], 4, [0])
         assert [one.joke.text for one in found] == ["joke 3", "joke 2", "joke 1", "joke 0"]
 
     def test_a_picture_that_is_much_nearer_wins_over_stars(self) -> None:
@@ -85,7 +86,7 @@ class TestRetrieve:
         assert found[0].joke.text == "joke 0"
 
     def test_the_joke_comes_with_its_source(self) -> None:
-        (found,) = retrieve(_examples(), _circle(100)[[7]], 1, [0])
+        (found,) = retrieve(_examples(), _circle(AROUND)[[7]], 1, [0])
         assert found[0].joke.url == f"https://jokes.example/{_number(found[0].joke.text)}"
 
     def test_the_seed_decides_between_equal_jokes_only(self) -> None:
@@ -93,7 +94,9 @@ class TestRetrieve:
         equal = Examples.of(_circle(1), jokes)
         answers = {retrieve(equal, _circle(1), 1, [seed])[0][0].joke.text for seed in range(12)}
         assert len(answers) > 3
-        assert {retrieve(_examples(), _circle(100)[[7]], 1, [seed])[0][0].joke.text for seed in range(12)} == {"joke 7"}
+        assert {retrieve(_examples(), _circle(AROUND)[[7]], 1, [seed])[0][0].joke.text for seed in range(12)} == {
+            "joke 7"
+        }
 
     def test_equal_texts_are_offered_once(self) -> None:
         jokes = [ExamplePicture("", (Example("the same"),)) for _ in range(10)]
@@ -156,7 +159,7 @@ class TestFiles:
         assert again is not None
         assert again.pictures == examples.pictures
         assert again.files() == files
-        assert retrieve(again, _circle(100)[:4], 3, [0] * 4) == retrieve(examples, _circle(100)[:4], 3, [0] * 4)
+        assert retrieve(again, _circle(AROUND)[:4], 3, [0] * 4) == retrieve(examples, _circle(AROUND)[:4], 3, [0] * 4)
 
     def test_the_same_examples_are_the_same_bytes(self) -> None:
         assert _examples().files() == _examples().files()

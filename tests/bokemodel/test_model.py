@@ -108,7 +108,7 @@ def quoting(small: Small) -> BokeModel:
         ExamplePicture(f"{kind:064x}", (Example(f" {word}。 ", 3.0, f"https://jokes.example/{kind}"),))
         for kind, word in enumerate(("猫", "電車", "海", "時計"))
     ]
-    vectors = small.bundle.normalizer(np.array([vector(kind) for kind in range(4)]))
+    vectors = np.array([vector(kind) for kind in range(4)])
     return BokeModel(replace(small.bundle, extra=Examples.of(vectors, pictures).files()), FakeEncoder())
 
 
