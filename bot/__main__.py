@@ -1,20 +1,46 @@
-"""`python -m bot [--config FILE]`: runs the bot until it is told to stop."""
+"""`python -m bot [--config FILE] [--check]`: runs the bot until it is told to stop, or looks whether it could run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+# Worker processes import this file under another name: nothing may happen then, and nothing heavy be imported.
+if __name__ == "__main__":
+    import typer
 
 
-def main(config: Path | None = None) -> None:
+def main(
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file; otherwise config.toml of the working directory, if there.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Look at everything the bot needs, and say what to do where it lacks.")
+    ] = False,
+) -> None:
     """Answer posted pictures with a one-line Japanese joke."""
     import asyncio
+    import signal
     import sys
 
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the bot is far enough to take care of them itself
+        signal.signal(number, leave)
+
     from bot import log
-    from bot.app import run
-    from bot.inference import InferenceError
     from store.config import load_config
     from store.errors import StoreError
+
+    if check:
+        from bot.check import check_all
+
+        log.configure("error", "text")
+        raise SystemExit(asyncio.run(check_all(config)))
+
+    from bot.app import run
+    from bot.inference import InferenceError
 
     try:
         settings = load_config(config)
@@ -26,8 +52,5 @@ def main(config: Path | None = None) -> None:
         raise SystemExit(1) from None
 
 
-# Worker processes import this file under another name: nothing may happen then, and nothing heavy be imported.
 if __name__ == "__main__":
-    import typer
-
     typer.run(main)

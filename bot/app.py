@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
+import time
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,6 +23,7 @@ from store.errors import ConfigError
 log = logging.getLogger(__name__)
 
 FRONT_END_STOP_S = 1.5
+LEAVE_S = 9.5  # after a signal, whatever hangs
 
 
 class FrontEnd(Protocol):
@@ -65,21 +69,29 @@ class App:
         """Take nothing new, finish what is under way, close."""
         self.leaving = True
         await asyncio.gather(self.schedule.stop(), self.inference.stop())
-        for front_end in reversed(self._started):
-            try:
-                await asyncio.wait_for(front_end.stop(), FRONT_END_STOP_S)
-            except TimeoutError:
-                log.warning("%s did not stop in time", front_end.name)
-        self.service.close()
+        await asyncio.gather(*(self._stop(front_end) for front_end in reversed(self._started)))
+        await asyncio.to_thread(self.service.close)
         self.database.close()
+
+    async def _stop(self, front_end: FrontEnd) -> None:
+        try:
+            await asyncio.wait_for(front_end.stop(), FRONT_END_STOP_S)
+        except TimeoutError:
+            log.warning("%s did not stop in time", front_end.name)
 
 
 async def run(config: Config, config_file: Path | None = None) -> None:
-    """Run until SIGTERM or SIGINT."""
+    """Run until SIGTERM or SIGINT, and leave within LEAVE_S of it."""
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if not leave.is_set():
+            leave.set()
+            threading.Thread(target=_leave_anyway, name="leaving", daemon=True).start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, leave.set)
+        loop.add_signal_handler(number, told)
     app = App(config, config_file)
     try:
         starting = asyncio.create_task(app.start())
@@ -94,6 +106,14 @@ async def run(config: Config, config_file: Path | None = None) -> None:
         log.info("stopping")
     finally:
         await app.stop()
+
+
+def _leave_anyway() -> None:
+    """A thread that waits for a disk or a lock would hold the process at its end, and nobody can stop a thread."""
+    time.sleep(LEAVE_S)
+    log.warning("something did not end in time; leaving without it")
+    logging.shutdown()
+    os._exit(0)  # the workers notice
 
 
 def front_ends(app: App) -> list[FrontEnd]:

@@ -56,7 +56,7 @@ class EngineSettings:
     batch_wait: float = 0.005
     timeout: float = 30.0  # for one batch
     start_timeout: float = 120.0
-    drain: float = 8.0
+    drain: float = 6.0  # at the end, for what waits
 
     @property
     def threads_each(self) -> int:
