@@ -24,7 +24,7 @@ from tests.bot.running import RunningBot, run_bot
 DOCS = Path(__file__).resolve().parent
 PHOTO = DOCS.parent / "tests" / "data" / "cat.jpg"
 CARD_WIDTH = 560  # pixels
-DESK: dict[str, Any] = {"viewport": {"width": 1080, "height": 780}}
+DESK: dict[str, Any] = {"viewport": {"width": 1080, "height": 720}}
 PAGES: dict[str, dict[str, Any]] = {
     "page-light": {**DESK, "color_scheme": "light"},
     "page-dark": {**DESK, "color_scheme": "dark", "locale": "en-GB"},
