@@ -12,12 +12,16 @@ import pytest
 
 from bokemodel import BokeModel
 from bokemodel.bundle import load_bundle
+from bokemodel.chainer_compat import chainer
 from bokemodel.pictures import open_file
+from store.answers import NewAnswer, add_answer, save_feature
 from store.config import Config
 from store.locks import LockHeld, hold_lock, lock_lease
 from store.runs import last_runs
 from store.tables import RunEpoch
+from store.votes import vote
 from tests.training.small import JOKES, PHOTOS, SmallHouse, finish, small_recipe, start, write_corpus, write_recipe
+from training import night
 from training.publish import current_folder, published, rollback
 from training.recording import Recorder, Stopped
 from training.retrain import FAILED, NOTHING, PUBLISHED
@@ -198,6 +202,56 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(
     with house.database.reader() as session:
         last = last_runs(house.database, 1)[0].id
         assert session.query(RunEpoch).filter(RunEpoch.run_id == last).count() == 8
+
+
+def test_a_run_that_was_killed_right_after_publishing_has_published(
+    house: SmallHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any) -> None:
+        raise Stopped("killed")
+
+    monkeypatch.setattr(night, "remember_learned", killed)
+    recipe = small_recipe(tmp_path)
+    assert house.run(recipe, write_corpus(tmp_path)).code == FAILED
+    live = load_bundle(house.models / "current")
+    monkeypatch.undo()
+    assert house.run(recipe).code == NOTHING
+    after, before = last_runs(house.database, 2)
+    assert (before.state, before.bundle_digest) == ("published", live.digest)
+    assert after.reason == "nothing_new"
+    assert len(published(house.models)) == 1
+
+
+def test_answers_that_people_liked_are_learned_from(house: SmallHouse, tmp_path: Path) -> None:
+    recipe = small_recipe(tmp_path)
+    house.run(recipe, write_corpus(tmp_path))
+    digest = load_bundle(house.models / "current").manifest.encoder_digest
+    for text, value in (("うけた", 1), ("すべった", -1)):
+        answer = NewAnswer(
+            platform="web",
+            channel_id="1",
+            picture_key=("ab" if value > 0 else "cd") * 8,
+            text=text,
+            score=0.0,
+            mode="boke",
+            model="m",
+            encoder="efficientnet-lite0",
+        )
+        add_answer(house.database, answer)
+        vote(house.database, answer.public_id, "a" * 32, value)
+        vector = np.ones(1280, np.float32).tobytes()
+        save_feature(house.database, answer.public_id, "efficientnet-lite0", digest, vector)
+    ended = house.run(recipe, force=True)
+    assert ended.code == PUBLISHED, ended.message
+    assert stage(ended, "corpus").counts["chat"] == 1
+    assert stage(ended, "corpus").counts["jokes"] == JOKES * len(PHOTOS) + 1
+    assert len(load_bundle(house.models / "current").manifest.training_pictures) == len(PHOTOS) - 2
+
+
+@pytest.mark.skipif(chainer.cuda.available, reason="there is a GPU here")
+def test_a_gpu_that_is_not_there_is_said_plainly(house: SmallHouse, tmp_path: Path) -> None:
+    ended = house.run(small_recipe(tmp_path), write_corpus(tmp_path), device="cuda:0")
+    assert (ended.code, "CuPy" in ended.message) == (FAILED, True)
 
 
 def test_somebody_asks_it_to_stop(house: SmallHouse, tmp_path: Path) -> None:
