@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -15,6 +15,7 @@ from training.held_out import HeldOutPicture, Joke
 from training.selection import PackedTokens, Selection
 from training.train import Texts
 from training.weights import WeightConfig, joke_weights
+from training.word_layer import fit_word_layer
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -44,15 +45,33 @@ class Vectors:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """What the word layer says of the pictures it was fitted on, of each without that one.
+
+    Attributes:
+        rows: (P,) of each picture of the selection in `values`; -1 where it was not fitted on. values: (F, size)
+    """
+
+    rows: Ints
+    values: Floats
+
+
+@dataclass(frozen=True)
 class Normalised:
     """Vectors of jokes at the decoder's scale: by the joke's place among those that are trained on."""
 
     vectors: Vectors
     pictures: Ints  # (N,) of each joke
     normalizer: Normalizer
+    left_out: LeftOut | None = None
 
     def __getitem__(self, jokes: Ints, /) -> Floats:
-        return self.normalizer(self.vectors[self.pictures[jokes]])
+        pictures = self.pictures[jokes]
+        found = self.normalizer(self.vectors[pictures])
+        if self.left_out is not None:
+            rows = self.left_out.rows[pictures]
+            found[rows >= 0] = self.left_out.values[rows[rows >= 0]]
+        return found
 
 
 class Chosen(Sequence[NDArray[Any]]):
@@ -101,20 +120,41 @@ class Dataset:
 
     def normalizer(self) -> Normalizer:
         """Learned from the training pictures."""
+        return Normalizer.fit(self.vectors[self._fitted_pictures()])
+
+    def word_layer(
+        self, tokens: PackedTokens, normalizer: Normalizer, units: int, size: int
+    ) -> tuple[Normalizer, LeftOut]:
+        """A normaliser with a word layer, learned from the pictures that the given one was learned from."""
+        pictures = self._fitted_pictures()
+        jokes = self.train[np.isin(self.selection.picture[self.train], pictures)]
+        owners = np.searchsorted(pictures, self.selection.picture[jokes])
+        layer = fit_word_layer(normalizer(self.vectors[pictures]), Chosen(tokens, jokes), owners, units, size)
+        rows = np.full(len(self.selection.digests), -1, np.int64)
+        rows[pictures] = np.arange(len(pictures))
+        return replace(normalizer, words=layer.weights), LeftOut(rows, layer.unseen)
+
+    def _fitted_pictures(self) -> Ints:
         pictures = np.unique(self.selection.picture[self.train]).astype(np.int64)
-        step = -(-len(pictures) // NORMALIZER_PICTURES)
-        return Normalizer.fit(self.vectors[pictures[::step]])
+        return pictures[:: -(-len(pictures) // NORMALIZER_PICTURES)]
 
     def weights(self, config: WeightConfig, vote_weight: float) -> Floats:
         """How much each joke counts, (N,) for all of the selection."""
         chosen = self.selection
         return joke_weights(chosen.picture, chosen.stars, chosen.ratings, chosen.votes, config, vote_weight)
 
-    def texts(self, jokes: Ints, tokens: PackedTokens, normalizer: Normalizer, weights: Floats | None) -> Texts:
+    def texts(
+        self,
+        jokes: Ints,
+        tokens: PackedTokens,
+        normalizer: Normalizer,
+        weights: Floats | None,
+        left_out: LeftOut | None = None,
+    ) -> Texts:
         """Jokes as the training loop takes them."""
         pictures = self.selection.picture[jokes].astype(np.int64)
         each = None if weights is None else weights[jokes]
-        return Texts(Normalised(self.vectors, pictures, normalizer), Chosen(tokens, jokes), each)
+        return Texts(Normalised(self.vectors, pictures, normalizer, left_out), Chosen(tokens, jokes), each)
 
     def dev_texts(self, tokens: PackedTokens, normalizer: Normalizer) -> Texts | None:
         """Held-out jokes for the loss after each epoch; None where there are none."""

@@ -20,7 +20,7 @@ from bokemodel.packing import Normalizer
 from bokemodel.search import SearchSettings, rerank, sample
 from bokemodel.tokenizer import Tokenizer
 from store.runs import EpochRecord
-from training.dataset import Dataset
+from training.dataset import Dataset, LeftOut
 from training.recipe import Recipe
 from training.selection import PackedTokens, StoredTexts, read_tokens, write_tokens
 from training.snapshots import Snapshots, write_whole
@@ -162,6 +162,10 @@ def fit(
         raise CannotTrain("every joke is of a picture that is held out or cannot be read: nothing to train on")
     parent = start.parent
     normalizer = parent.bundle.normalizer if parent else dataset.normalizer()
+    left_out = None
+    if not parent and recipe.decoder.words:
+        units = len(start.tokenizer)
+        normalizer, left_out = dataset.word_layer(tokens, normalizer, units, recipe.decoder.words)
     sizes = _decoder_config(recipe, len(start.tokenizer), encoder.dim)
     decoder = Decoder(sizes, seed)
     if parent:
@@ -171,7 +175,7 @@ def fit(
     fresh = np.ones(len(keys), bool) if not parent or parent.learned is None else ~np.isin(keys, parent.learned)
     long = parent is None or fresh.mean() >= MOSTLY_NEW
     weights = dataset.weights(recipe.weights, vote_weight)
-    jokes = _Jokes(dataset, tokens, normalizer, weights, fresh, None if long else recipe)
+    jokes = _Jokes(dataset, tokens, normalizer, left_out, weights, fresh, None if long else recipe)
     shown = _Answers(dataset, start.tokenizer, normalizer, recipe, seed)
 
     def note(epoch: Epoch) -> None:
@@ -226,11 +230,12 @@ class _Jokes:
         dataset: Dataset,
         tokens: PackedTokens,
         normalizer: Normalizer,
+        left_out: LeftOut | None,
         weights: NDArray[np.float32],
         fresh: NDArray[np.bool_],
         replay: Recipe | None,
     ) -> None:
-        self._texts = lambda jokes: dataset.texts(jokes, tokens, normalizer, weights)
+        self._texts = lambda jokes: dataset.texts(jokes, tokens, normalizer, weights, left_out)
         self._new, self._old = dataset.train[fresh], dataset.train[~fresh]
         self._all = dataset.train
         self._replay = replay
@@ -271,7 +276,8 @@ class _Answers:
 
 
 def _decoder_config(recipe: Recipe, vocabulary: int, dim: int) -> DecoderConfig:
-    return DecoderConfig(vocabulary, dim, **asdict(recipe.decoder))
+    sizes = asdict(recipe.decoder)
+    return DecoderConfig(vocabulary, sizes.pop("words") or dim, **sizes)
 
 
 def _train_config(recipe: Recipe, seed: int, long: bool) -> TrainConfig:

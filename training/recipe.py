@@ -30,7 +30,11 @@ class RecipeError(Exception):
 
 @dataclass(frozen=True)
 class DecoderSizes:
-    """A `bokemodel.decoder.DecoderConfig`, but for what the corpus and the encoder decide."""
+    """A `bokemodel.decoder.DecoderConfig`, but for what the corpus and the encoder decide.
+
+    Attributes:
+        words: numbers of the word layer between a picture's vector and the decoder (`training.word_layer`); 0: none.
+    """
 
     embed: int = 256
     hidden: int = 256
@@ -38,6 +42,10 @@ class DecoderSizes:
     dropout: float = 0.35
     word_dropout: float = 0.0
     topics: int = 0
+    words: int = 128
+    start: bool = True
+    every: bool = False
+    output: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class Recipe:
             ("warm_start.epochs", self.warm_start.epochs, 1),
             ("decoder.embed", sizes.embed, 1),
             ("decoder.hidden", sizes.hidden, 1),
+            ("decoder.words", sizes.words, 0),
             ("tokenizer.units", self.tokenizer.units, 300),
             ("tokenizer.sample", self.tokenizer.sample, 1),
         ):

@@ -26,6 +26,7 @@ units = 400
 [decoder]
 embed = 24
 hidden = 24
+words = 8
 [train]
 epochs = {epochs}
 batch_size = 16
@@ -88,6 +89,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
         "BOKE__DATA__DIR": str(folder / "data"),
         "BOKE__MODELS__DIR": str(folder / "models"),
         "BOKE__RETRAIN__MIN_JOKES": "20",
+        "OPENBLAS_NUM_THREADS": "1",  # several programs at once would wait for each other
         **variables,
     }
 
