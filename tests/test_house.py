@@ -60,7 +60,10 @@ def test_only_the_compat_module_imports_chainer() -> None:
 
 
 def test_the_bots_own_process_stays_free_of_the_networks() -> None:
-    code = "import bot.app, bot.boke, bot.fetch, sys; print(*(n for n in ('chainer', 'onnxruntime', 'sentencepiece') if n in sys.modules))"
+    code = (
+        "import bot.app, bot.boke, bot.fetch, sys\n"
+        "print(*(name for name in ('chainer', 'onnxruntime', 'sentencepiece') if name in sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 
