@@ -21,6 +21,9 @@ Floats = NDArray[np.float32]
 TOP = 64  # a sampled word is always among so many likeliest ones; far fewer carry the probability that top-p keeps
 
 
+GROUP = 8  # words that are compared with one another before any are sorted
+
+
 @dataclass(frozen=True)
 class SearchSettings:
     """How answers are looked for; a bundle carries what suits it."""
@@ -68,11 +71,12 @@ def sample(
         log_prob[rows] += nats
         finished[rows[tokens == tokenizer.eos]] = True
         running = tokens != tokenizer.eos
-        rows, tokens = rows[running], tokens[running]
+        if not running.all():
+            rows, tokens, state = rows[running], tokens[running], state.take(running)
         if not len(rows) or step == steps - 1:
             break
         written[rows, step] = tokens
-        state = network.step(state.take(running), tokens)
+        state = network.step(state, tokens)
     return [
         _unique(
             _candidate(tokenizer, written[row], log_prob[row])
@@ -88,21 +92,44 @@ def _draw(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """One word for each row, and its ln p at temperature 1. `logits` is used up."""
     row = np.arange(len(logits))
+    column = row[:, None]
     peak = logits.max(axis=1)
-    log_total = np.log(np.exp(logits - peak[:, None]).sum(axis=1, dtype=np.float64)) + peak
+    exp = logits - peak[:, None]
+    np.exp(exp, out=exp)
+    log_total = np.log(exp.sum(axis=1)).astype(np.float64) + peak
     logits[:, never] = -np.inf
-    top = np.argpartition(logits, -TOP, axis=1)[:, -TOP:] if logits.shape[1] > TOP else np.argsort(logits, axis=1)
-    values = np.take_along_axis(logits, top, axis=1)
+    top = _likeliest(logits)
+    values = logits[column, top]
     order = np.argsort(-values, axis=1, kind="stable")
-    top, values = np.take_along_axis(top, order, axis=1), np.take_along_axis(values, order, axis=1).astype(np.float64)
-    best = values[:, :1]
-    weights = np.exp((values - best) / max(temperature, 1e-4))
-    total = weights.sum(axis=1, keepdims=True)
-    before = np.cumsum(weights, axis=1) - weights
-    weights[before >= top_p * total] = 0.0  # the first word is always kept
-    chosen = (np.cumsum(weights, axis=1) < draws[:, None] * weights.sum(axis=1, keepdims=True)).sum(axis=1)
-    chosen = np.minimum(chosen, (weights > 0).sum(axis=1) - 1)
+    top, values = top[column, order], values[column, order].astype(np.float64)
+    weights = np.exp((values - values[:, :1]) / max(temperature, 1e-4))
+    upto = np.cumsum(weights, axis=1)
+    kept = upto - weights < top_p * weights.sum(axis=1, keepdims=True)  # the first word always is
+    last = kept.sum(axis=1) - 1
+    wanted = draws * upto[row, last]
+    chosen = np.minimum((upto < wanted[:, None]).sum(axis=1), last)
     return top[row, chosen].astype(np.int64), values[row, chosen] - log_total
+
+
+def _likeliest(logits: Floats) -> NDArray[np.int64]:
+    """Which `TOP` words of each row are the largest: (rows, TOP), in any order; all of them where there are fewer.
+
+    They lie in the `TOP` groups of words whose largest one is largest: most of the vocabulary need not be sorted.
+    """
+    rows, words = logits.shape
+    groups = words // GROUP
+    if groups <= TOP:
+        return np.argpartition(logits, -TOP, axis=1)[:, -TOP:] if words > TOP else np.argsort(logits, axis=1)
+    # word g of every group stands in column g, g + groups ...: the largest of a group is found row by row, all at once
+    whole = groups * GROUP
+    largest = logits[:, :whole].reshape(rows, GROUP, groups).max(axis=1)
+    best = np.argpartition(largest, -TOP, axis=1)[:, -TOP:]
+    within = (best[:, None, :] + np.arange(0, whole, groups)[:, None]).reshape(rows, -1)
+    rest = np.broadcast_to(np.arange(whole, words), (rows, words - whole))
+    within = np.concatenate([within, rest], axis=1)
+    column = np.arange(rows)[:, None]
+    chosen = np.argpartition(logits[column, within], -TOP, axis=1)[:, -TOP:]
+    return within[column, chosen]
 
 
 def beam_search(

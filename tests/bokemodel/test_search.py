@@ -8,7 +8,7 @@ import pytest
 
 from bokemodel.network import Network
 from bokemodel.packing import pack
-from bokemodel.search import SearchSettings, beam_search, mean_picture_log_probs, rerank, sample
+from bokemodel.search import SearchSettings, _likeliest, beam_search, mean_picture_log_probs, rerank, sample
 from tests.bokemodel.conftest import DIM, JOKES, Small, vector
 
 SETTINGS = SearchSettings(candidates=24, max_tokens=20, temperature=1.0, top_p=1.0)
@@ -133,3 +133,12 @@ def test_variety_is_chance_by_the_pictures_seed(small: Small, network: Network, 
     ]
     assert firsts[0] == [scored[0][0].text for scored in rerank(network, tokenizer, found, settings, [0] * 4)]
     assert len({tuple(texts) for texts in firsts}) > 1
+
+
+@pytest.mark.parametrize("words", [10, 64, 65, 512, 513, 600, 1001])
+def test_the_likeliest_words_are_found_in_groups(words: int) -> None:
+    logits = np.random.default_rng(words).standard_normal((5, words)).astype(np.float32)
+    logits[1] = np.sort(logits[1])
+    logits[2, : words // 2] = -np.inf
+    found = np.take_along_axis(logits, _likeliest(logits), axis=1)
+    np.testing.assert_array_equal(np.sort(found), np.sort(logits)[:, -min(64, words) :])
