@@ -1,7 +1,7 @@
 """What a trained model is on disk: a folder of files and a manifest that names each by size and SHA-256.
 
     manifest.json     format version, encoder and its weights' digest, sizes, search settings, metrics, parent, files
-    tokenizer.model   sentencepiece
+    tokenizer.model   sentencepiece, or words
     decoder.npz       the LSTM's weights and the normaliser (never pickled)
     others            what a model may have or not: jokes to quote (`examples`), a sense of what is funny (`funny`)
 
@@ -28,6 +28,7 @@ from bokemodel.errors import BundleError, BundleMissing, BundleTampered, BundleT
 from bokemodel.packing import Normalizer
 from bokemodel.search import SearchSettings
 from bokemodel.tokenizer import Tokenizer
+from bokemodel.words import tokenizer_of
 
 FORMAT_VERSION = 1
 MANIFEST, TOKENIZER, DECODER = "manifest.json", "tokenizer.model", "decoder.npz"
@@ -127,7 +128,11 @@ def _load(folder: Path) -> Bundle:
         )
     except (ValueError, KeyError) as error:
         raise BundleTampered(f"{folder / DECODER} does not hold a decoder's weights: {error}") from error
-    return Bundle(manifest, Tokenizer(files.pop(TOKENIZER)), normalizer, arrays, files, _sha256(text))
+    try:
+        tokenizer = tokenizer_of(manifest.tokenizer, files.pop(TOKENIZER))
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise BundleTampered(f"{folder / TOKENIZER} does not hold a tokenizer: {error}") from error
+    return Bundle(manifest, tokenizer, normalizer, arrays, files, _sha256(text))
 
 
 def _manifest(text: bytes, folder: Path) -> Manifest:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bokemodel.chainer_compat import F, L, chainer
-from bokemodel.functions import linear_softmax_cross_entropy, lstm_sequence, rows_of
+from bokemodel.functions import LSTMSequence, linear_softmax_cross_entropy, rows_of
 from bokemodel.packing import Batch
 
 Floats = NDArray[np.float32]
@@ -62,6 +62,8 @@ class Decoder(chainer.Chain):
     def __init__(self, config: DecoderConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
+        self._carries = False
+        self._ended: tuple[Any, Any] | None = None
         self.fixed: tuple[str, ...] = ()  # names of links that training leaves as they are
         rng = np.random.default_rng(seed)
         embed, hidden = config.embed, config.hidden
@@ -116,10 +118,29 @@ class Decoder(chainer.Chain):
         if self.config.start:
             start = self.img2start(seen)
             h, c = F.tanh(start[:, :units]), start[:, units:]
-        h = lstm_sequence(x, self.w, self.u, self.b, h, c, batch.counts)
+        if self._carries and chainer.config.train:
+            h, c = self._continued(first)
+        sequence = LSTMSequence(batch.counts)
+        (h,) = sequence.apply((x, self.w, self.u, self.b, h, c))
+        if self._carries:
+            self._ended = (h.array[-int(batch.counts[-1]) :], sequence.cells[-int(batch.counts[-1]) :])
         if self.config.output:
             h = h + rows_of(self.img2out(seen), picture_of)
         return F.dropout(h, self.config.dropout) if self.config.dropout else h
+
+    def carry_state(self, carries: bool) -> None:
+        """While it learns: start each batch from the state in which the longest texts of the one before ended.
+
+        This is what the article's published loop does, which never resets the LSTM; it makes no sense otherwise.
+        """
+        self._carries, self._ended = carries, None
+
+    def _continued(self, rows: int) -> tuple[Any, Any]:
+        """State (rows, H) from the batch before; zeros for rows that it did not have."""
+        state = [self.xp.zeros((rows, self.config.hidden), np.float32) for _ in range(2)]
+        for array, before in zip(state, self._ended or (), strict=False):
+            array[: len(before)] = before[:rows]
+        return state[0], state[1]
 
     def _word_mask(self, batch: Batch) -> Any:
         kept = self.xp.asarray(np.random.random(len(batch.inputs)) >= self.config.word_dropout)

@@ -19,6 +19,7 @@ from bokemodel.network import Network
 from bokemodel.packing import Normalizer
 from bokemodel.search import SearchSettings, rerank, sample
 from bokemodel.tokenizer import Tokenizer
+from bokemodel.words import tokenizer_of
 from store.runs import EpochRecord
 from training.dataset import Dataset, LeftOut
 from training.recipe import Recipe
@@ -90,7 +91,7 @@ def choose_start(
     language = recipe.language if recipe.language != "auto" else language_of(looked_at)
     kept = folder / "tokenizer.model"
     if kept.exists():
-        own = Tokenizer.load(kept)
+        own = tokenizer_of(recipe.tokenizer.kind, kept.read_bytes())
     else:
         own = train_tokenizer(sample_texts(texts, recipe.tokenizer.sample), recipe.tokenizer, seed)
         write_whole(kept, own.model)
@@ -213,6 +214,7 @@ def fit(
             parent=parent.bundle.digest if parent else "",
             search=_search(recipe, tokens),
             training_pictures=dataset.training_pictures(),
+            tokenizer=start.tokenizer.kind,
         ),
         start.tokenizer,
         normalizer,

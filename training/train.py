@@ -44,6 +44,9 @@ class TrainConfig:
     smoothing: float = 0.0
     average: float = 0.25  # share of the epochs, at the end, whose weights are averaged
     patience: int = 0  # epochs without a better dev loss after which training ends; 0: never
+    shuffle: bool = True  # false: texts and batches come in the corpus's order, every epoch alike
+    equal_lengths: bool = False  # a batch's texts have the very same length; otherwise about the same
+    carry_state: bool = False  # a batch starts from the state in which the one before ended, as the article's loop did
     seed: int = 0
 
 
@@ -99,17 +102,41 @@ def batches(
     texts: Texts, size: int, bos: int, eos: int, rng: np.random.Generator, skip: int = 0
 ) -> Iterator[tuple[Floats, Batch]]:
     """All texts in random batches of like length, without the first `skip`: (pictures (B, dim), packed batch)."""
-    lengths = _lengths(texts.tokens)
+    return _packed(texts, _shuffled(_lengths(texts.tokens), size, rng)[skip:], bos, eos)
+
+
+def _packed(texts: Texts, cut: Sequence[NDArray[np.int64]], bos: int, eos: int) -> Iterator[tuple[Floats, Batch]]:
+    for chosen in cut:
+        weights = None if texts.weights is None else texts.weights[chosen].tolist()
+        yield texts.pictures[chosen], pack([texts.tokens[i] for i in chosen], bos, eos, weights)
+
+
+def _cut(lengths: NDArray[np.int64], config: TrainConfig, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Which texts each batch of an epoch holds."""
+    if config.equal_lengths:
+        return _of_equal_length(lengths, config.batch_size, rng if config.shuffle else None)
+    if config.shuffle:
+        return _shuffled(lengths, config.batch_size, rng)
+    return [np.arange(i, min(i + config.batch_size, len(lengths))) for i in range(0, len(lengths), config.batch_size)]
+
+
+def _shuffled(lengths: NDArray[np.int64], size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     order = rng.permutation(len(lengths))
     cut: list[NDArray[np.int64]] = []
     for start in range(0, len(order), size * POOL):
         pool = order[start : start + size * POOL]
         pool = pool[np.argsort(-lengths[pool], kind="stable")]
         cut += [pool[i : i + size] for i in range(0, len(pool), size)]
-    for index in rng.permutation(len(cut))[skip:]:
-        chosen = cut[index]
-        weights = None if texts.weights is None else texts.weights[chosen].tolist()
-        yield texts.pictures[chosen], pack([texts.tokens[i] for i in chosen], bos, eos, weights)
+    return [cut[index] for index in rng.permutation(len(cut))]
+
+
+def _of_equal_length(lengths: NDArray[np.int64], size: int, rng: np.random.Generator | None) -> list[NDArray[np.int64]]:
+    """Without a generator: the shortest first, and texts of one length in their order."""
+    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    order = order[np.argsort(lengths[order], kind="stable")]
+    groups = np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1)
+    cut = [group[i : i + size] for group in groups for i in range(0, len(group), size)]
+    return cut if rng is None else [cut[index] for index in rng.permutation(len(cut))]
 
 
 def dev_batches(texts: Texts, size: int, bos: int, eos: int) -> Iterator[tuple[Floats, Batch]]:
@@ -155,9 +182,10 @@ def train(
     while run.number <= config.epochs and not run.stopped_early:
         began = time.monotonic() - run.seconds
         texts, rng = _epoch(epoch_texts, config, run.number)
-        count = -(-len(texts.tokens) // config.batch_size)
+        cut = _cut(_lengths(texts.tokens), config, rng)
+        count = len(cut)
         with chainer.using_config("train", True):
-            for pictures, batch in batches(texts, config.batch_size, bos, eos, rng, skip=run.done):
+            for pictures, batch in _packed(texts, cut[run.done :], bos, eos):
                 run.step(pictures, batch, count)
                 on_step(Step(run.number, config.epochs, run.done, count, run.last_loss))
                 if snapshots is not None and time.monotonic() - saved_at >= snapshot_every_s:
@@ -185,6 +213,7 @@ class _Run:
 
     def __init__(self, decoder: Decoder, config: TrainConfig, has_dev: bool) -> None:
         self.decoder, self.config, self.has_dev = decoder, config, has_dev
+        decoder.carry_state(config.carry_state)
         self.optimizer = make_optimizer(decoder, config.learning_rate, config.clip, config.weight_decay)
         self.average = _Average(decoder)
         self.first_averaged = config.epochs - max(1, round(config.epochs * config.average)) + 1

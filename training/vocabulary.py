@@ -6,10 +6,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from bokemodel.tokenizer import Tokenizer
+from bokemodel.words import MECAB, SPACES, WordTokenizer
 
 BYTES = 256 + 3  # units that any tokenizer has: the bytes, <unk>, <s>, </s>
 CHARACTERS_PER_UNIT = 20  # fewer characters than that for each unit: many units would hardly ever be seen
@@ -26,16 +28,20 @@ class TokenizerConfig:
     """How text is cut.
 
     Attributes:
-        units: at most; a small corpus gets fewer.
+        kind: "sentencepiece", or "words": the article's closed vocabulary of all words, by MeCab where the text is Japanese.
+        units: at most; a small corpus gets fewer. Words are as many as there are.
         sample: texts that the units are learned from, at most.
     """
 
+    kind: Literal["sentencepiece", "words"] = "sentencepiece"
     units: int = 2000
     sample: int = 200_000
 
 
 def train_tokenizer(texts: Sequence[str], config: TokenizerConfig, seed: int) -> Tokenizer:
-    """A tokenizer for these texts; the same texts in the same order give the same one."""
+    """A tokenizer for these texts; the same texts in the same order give the same one. Raises MecabMissing."""
+    if config.kind == WordTokenizer.kind:
+        return WordTokenizer.learn(texts, MECAB if language_of(texts) == "ja" else SPACES)
     counts = Counter(character for text in texts for character in text)
     total = sum(counts.values())
     coverage, alone = 1.0, len(counts)  # the share of what is written that characters with a unit of their own make up

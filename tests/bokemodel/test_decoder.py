@@ -106,3 +106,15 @@ def test_same_seed_same_weights() -> None:
             strict=True,
         )
     )
+
+
+def test_state_is_reset_between_batches_unless_it_is_carried(pictures: np.ndarray) -> None:
+    batch = pack([[5, 6], [7, 8]], BOS, EOS)
+    for carries in (False, True):
+        decoder = Decoder(DecoderConfig(12, 6, 8, 8), seed=1)
+        decoder.carry_state(carries)
+        with chainer.using_config("train", True):
+            first, second = (float(decoder.loss(pictures[:2], batch).array) for _ in range(2))
+            larger = float(decoder.loss(pictures, pack([[5, 6]] * 4, BOS, EOS)).array)
+        assert (first != second) == carries
+        assert np.isfinite(larger)

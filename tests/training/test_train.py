@@ -11,7 +11,18 @@ import pytest
 
 from bokemodel.decoder import Decoder, DecoderConfig
 from training.snapshots import Snapshots
-from training.train import Epoch, Step, Texts, TrainConfig, TrainingDiverged, batches, dev_batches, dev_loss, train
+from training.train import (
+    Epoch,
+    Step,
+    Texts,
+    TrainConfig,
+    TrainingDiverged,
+    _cut,
+    batches,
+    dev_batches,
+    dev_loss,
+    train,
+)
 
 BOS, EOS = 1, 2
 SIZES = DecoderConfig(vocabulary=20, feature_dim=6, embed=12, hidden=12, tied=True, dropout=0.3)
@@ -195,3 +206,27 @@ def test_texts_that_count_more_are_learned_better() -> None:
     assert first < second
     first, second = learned([1.0, 3.0])
     assert first > second
+
+
+def test_equal_lengths_in_order() -> None:
+    lengths = np.array([3, 1, 3, 1, 1, 2, 3])
+    config = TrainConfig(batch_size=2, equal_lengths=True, shuffle=False)
+    cut = _cut(lengths, config, np.random.default_rng(0))
+    assert [batch.tolist() for batch in cut] == [[1, 3], [4], [5], [0, 2], [6]]
+    shuffled = _cut(lengths, replace(config, shuffle=True), np.random.default_rng(0))
+    assert all(len(set(lengths[batch])) == 1 for batch in shuffled)
+    assert sorted(np.concatenate(shuffled).tolist()) == list(range(7))
+    assert [batch.tolist() for batch in shuffled] != [batch.tolist() for batch in cut]
+
+
+def test_unshuffled_batches_keep_the_order() -> None:
+    config = TrainConfig(batch_size=3, shuffle=False)
+    cut = _cut(np.array([3, 1, 3, 1]), config, np.random.default_rng(0))
+    assert [batch.tolist() for batch in cut] == [[0, 1, 2], [3]]
+
+
+@pytest.mark.parametrize("carry", [False, True])
+def test_a_carried_state_changes_what_is_learned(carry: bool) -> None:
+    plain, _ = run(dev=None)
+    other, _ = run(dev=None, config=replace(CONFIG, carry_state=carry))
+    assert same_weights(plain, other) != carry
