@@ -7,6 +7,16 @@ from typing import Annotated
 
 # Worker processes import this file under another name: nothing may happen then, and nothing heavy be imported.
 if __name__ == "__main__":
+    import os
+    import signal
+    import sys
+
+    def _leave(number: int, frame: object) -> None:
+        os._exit(1 if "--check" in sys.argv else 0)  # there is nothing to tidy up yet
+
+    for _number in (signal.SIGTERM, signal.SIGINT):  # until the bot is far enough to take care of them itself
+        signal.signal(_number, _leave)
+
     import typer
 
 
@@ -20,14 +30,6 @@ def main(
 ) -> None:
     """Answer posted pictures with a one-line Japanese joke."""
     import asyncio
-    import signal
-    import sys
-
-    def leave(number: int, frame: object) -> None:
-        raise SystemExit(0)
-
-    for number in (signal.SIGTERM, signal.SIGINT):  # until the bot is far enough to take care of them itself
-        signal.signal(number, leave)
 
     from bot import log
     from store.config import load_config

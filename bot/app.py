@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -22,6 +23,7 @@ from store.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+FINISH_S = 6.0  # for pictures under way
 FRONT_END_STOP_S = 1.5
 LEAVE_S = 9.5  # after a signal, whatever hangs
 
@@ -68,10 +70,17 @@ class App:
     async def stop(self) -> None:
         """Take nothing new, finish what is under way, close."""
         self.leaving = True
-        await asyncio.gather(self.schedule.stop(), self.inference.stop())
+        await asyncio.gather(self.schedule.stop(), self._finish())
         await asyncio.gather(*(self._stop(front_end) for front_end in reversed(self._started)))
         await asyncio.to_thread(self.service.close)
         self.database.close()
+
+    async def _finish(self) -> None:
+        """Pictures that are being fetched are answered, too; only then the workers go."""
+        until = time.monotonic() + FINISH_S
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.service.work.done(), FINISH_S)
+        await self.inference.stop(max(0.0, until - time.monotonic()))
 
     async def _stop(self, front_end: FrontEnd) -> None:
         try:

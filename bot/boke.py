@@ -13,10 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from bot.exchange import MODES, Answer, Ask, BokeRefused, Candidate, Outcome, Place
+from bot.exchange import MODES, Answer, Ask, BokeRefused, Candidate, Generated, Outcome, Place
 from bot.filter import harmless
 from bot.inference import Inference, NoWorker, QueueFull, WorkerLost
 from bot.limits import Limit, RateLimits
+from bot.work import Work
 from bot.worker import Answered, CardJob, Job, Refused
 from store import answers, crawled, settings, votes
 from store.answers import Forgotten, NewAnswer, StoredAnswer, StoredCandidate
@@ -65,6 +66,7 @@ class BokeService:
     def __init__(self, config: Config, inference: Inference, database: Database) -> None:
         self.config, self.inference, self.database = config, inference, database
         self.limits = RateLimits()
+        self.work = Work()  # pictures that were taken on: from their download to the message about them
         self.observers: list[Callable[[Outcome], None]] = []
         self.filter = WordFilter.load(
             config.filter.words, config.filter.words_file, shipped=config.filter.shipped_words
@@ -84,7 +86,8 @@ class BokeService:
         mode = ask.mode or self.config.inference.mode
         code = "bug"
         try:
-            answered = await self._answer(picture, place, ask, mode, started)
+            with self.work:
+                answered = await self._answer(picture, place, ask, mode, started)
             code = "answered"
             return answered
         except BokeRefused as refused:
@@ -116,6 +119,12 @@ class BokeService:
         shown = tuple(c for c in offer.candidates if c == chosen or c.text not in offer.known)
         answered, source = offer.answered, offer.known.get(chosen.text)
         return Answer(kept, chosen.text, shown, mode, answered.encoder, answered.model, round(elapsed, 1), source)
+
+    async def generate(self, picture: bytes) -> Generated:
+        """All that the model says about a picture, also what is somebody's joke; nothing is kept. Raises BokeRefused."""
+        self._check_size(picture)
+        answered = await self._infer(picture, self.config.inference.mode, None)
+        return Generated(self._allowed(answered), answered.model)
 
     async def card(self, picture: bytes, text: str, *, spoiler: bool = False) -> bytes:
         """The picture with the joke under it, as PNG. Raises BokeRefused."""
@@ -329,4 +338,15 @@ def megabytes(size: int) -> str:
     return f"{size / 2**20:.0f} MB" if size >= 2**20 else f"{max(1, size // 1024)} kB"
 
 
-__all__ = ["MODES", "Answer", "Ask", "BokeRefused", "BokeService", "Candidate", "Outcome", "Place", "megabytes"]
+__all__ = [
+    "MODES",
+    "Answer",
+    "Ask",
+    "BokeRefused",
+    "BokeService",
+    "Candidate",
+    "Generated",
+    "Outcome",
+    "Place",
+    "megabytes",
+]

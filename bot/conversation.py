@@ -157,6 +157,11 @@ class Conversation:
 
         Call `wants` and `claim` first. Refusals nobody asked for and nobody can act on are not said.
         """
+        with self.service.work:
+            async for said in self._reply(post, ask):
+                yield said
+
+    async def _reply(self, post: Post, ask: Ask) -> AsyncGenerator[Said, None]:
         if post.asked_by not in ("", post.place.user_id):
             ask = replace(ask, asked_by=post.asked_by)
             if await self.service.opted_out(post.place):

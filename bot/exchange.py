@@ -63,6 +63,14 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Generated:
+    """What a model says about a picture when nobody asks in a chat: best first, nothing of it is kept."""
+
+    candidates: tuple[Candidate, ...]
+    model: str
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How one `answer` ended, for whoever counts: `code` is "answered" or the refusal's."""
 

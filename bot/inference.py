@@ -242,11 +242,11 @@ class Inference:
                     return await slot.call(worker.facts, slot.digest, timeout=self.settings.timeout)
         raise NoWorker("no worker is up to say")
 
-    async def stop(self) -> None:
-        """Take nothing more, finish what waits (within `drain`), let the workers go."""
+    async def stop(self, drain: float | None = None) -> None:
+        """Take nothing more, finish what waits (within `drain` seconds, or the settings'), let the workers go."""
         self._closing = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._queue.join(), self.settings.drain)
+            await asyncio.wait_for(self._queue.join(), self.settings.drain if drain is None else drain)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -6,8 +6,7 @@ import asyncio
 import logging
 import sys
 from datetime import timedelta
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import discord
 import yarl
@@ -24,6 +23,7 @@ from bot.chat.discord.settings import Menu, Switch
 from bot.chat.discord.words import CommandTranslator, say
 from bot.conversation import ChannelRules, Conversation, Post
 from bot.fetch import Fetcher
+from bot.work import Work
 
 if TYPE_CHECKING:
     from bot.app import App
@@ -42,30 +42,6 @@ PERMISSIONS = discord.Permissions(
     read_message_history=True,
 )
 GREET_WITHIN = timedelta(days=6)  # an invitation that is older was greeted, or its greeting would puzzle
-
-
-class Work:
-    """Conversations under way, so that a stop can wait for them: `with work: ...` in each."""
-
-    def __init__(self) -> None:
-        self._under_way = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    def __enter__(self) -> Self:
-        self._under_way += 1
-        self._idle.clear()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._under_way -= 1
-        if not self._under_way:
-            self._idle.set()
-
-    async def done(self) -> None:
-        await self._idle.wait()
 
 
 class BokeClient(commands.AutoShardedBot):
