@@ -26,14 +26,17 @@ class RateLimits:
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    def take(self, *wanted: Limit) -> int:
-        """Take one from each limit if all have one left. Returns 0, or the whole seconds after which to ask again."""
+    def take(self, *wanted: Limit, cost: int = 1) -> int:
+        """Take `cost`, which no limit may be below, from each limit if all have that left.
+
+        Returns 0, or the whole seconds after which to ask again.
+        """
         items = [(RateLimitItemPerMinute(w.per_minute), w.kind, w.name) for w in wanted if w.per_minute > 0]
-        waits = [self._wait(*item) for item in items if not self._limiter.test(*item)]
+        waits = [self._wait(*item) for item in items if not self._limiter.test(*item, cost=cost)]
         if waits:
             return max(waits)
         for item in items:
-            self._limiter.hit(*item)
+            self._limiter.hit(*item, cost=cost)
         return 0
 
     def _wait(self, item: RateLimitItemPerMinute, kind: str, name: str) -> int:

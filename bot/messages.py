@@ -97,6 +97,10 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ja": "新しいモデルを読み込めませんでした。いまのモデルのまま続けます。",
         "en": "The new model could not be loaded. The old one goes on.",
     },
+    "already_running": {
+        "ja": "いま学習中です。終わってからもう一度どうぞ。",
+        "en": "A training run is going on. Please try again when it has ended.",
+    },
     "card_gone": {
         "ja": "写真はもう手元にありません。カードを作れるのは投稿から1時間ほどです。",
         "en": "I no longer have the picture. Cards can be made for about an hour.",

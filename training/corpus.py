@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Select, Subquery, case, exists, func, select
 
+from store.corpus import Split, side_of, split_of
+from store.crawled import OWN_SOURCE
 from store.database import Database
 from store.tables import Answer, AnswerFeature, Boke, Odai, Picture, Vote
 
-Split = Literal["train", "dev"]
 ROWS = 2000  # fetched from the database at a time
-CHAT = "chat"  # source of jokes that the bot made and people voted on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +67,6 @@ class StoredPicture:
     path: str
 
 
-def split_of(picture: str, dev_share: float) -> Split:
-    """Where a picture belongs: always the same for the same picture and share; a larger share only adds to dev.
-
-    Args:
-        picture: its digest, or any other name of it.
-        dev_share: share of the pictures that are held out, 0 to 1.
-    """
-    drawn = int.from_bytes(blake2b(picture.encode(), digest_size=8, person=b"split").digest(), "big")
-    return "dev" if drawn < dev_share * 2.0**64 else "train"
-
-
 def read_jokes(database: Database, *, dev_share: float = 0.1, split: Split | None = None) -> Iterator[Joke]:
     """All jokes of the corpus that have a picture, unfiltered, a picture's jokes together.
 
@@ -86,7 +74,7 @@ def read_jokes(database: Database, *, dev_share: float = 0.1, split: Split | Non
     where all that was said about that picture agrees; else the picture's hash decides.
 
     Args:
-        dev_share: see `split_of`.
+        dev_share: see `store.corpus.split_of`.
         split: only these.
 
     Raises: DatabaseUnavailable
@@ -116,7 +104,7 @@ def read_jokes(database: Database, *, dev_share: float = 0.1, split: Split | Non
         for row in session.execute(query, execution_options={"yield_per": ROWS}):
             if row.picture_digest != last:
                 last = row.picture_digest
-                of_last = _side(last, row.split, dev_share)
+                of_last = side_of(last, row.split, dev_share)
             if split is None or split == of_last:
                 yield Joke(
                     picture=row.picture_digest,
@@ -159,7 +147,7 @@ def read_voted(
     )
     with database.reader() as session:
         for row in session.execute(query, execution_options={"yield_per": ROWS}):
-            side = _side(row.picture_key, row.split, dev_share)
+            side = side_of(row.picture_key, row.split, dev_share)
             if split is None or split == side:
                 joke = Joke(
                     picture=row.picture_key,
@@ -167,7 +155,7 @@ def read_voted(
                     split=side,
                     up=int(row.up),
                     down=int(row.down),
-                    source=CHAT,
+                    source=OWN_SOURCE,
                     url=row.source_url,
                 )
                 yield VotedJoke(joke, np.frombuffer(row.vector, "<f4").astype(np.float32))
@@ -200,10 +188,6 @@ def _said() -> Subquery:
         .having(func.min(Boke.split) == func.max(Boke.split))
         .subquery()
     )
-
-
-def _side(picture: str, said: str | None, dev_share: float) -> Split:
-    return "train" if said == "train" else "dev" if said == "dev" else split_of(picture, dev_share)
 
 
 def _has_joke() -> ColumnElement[bool]:

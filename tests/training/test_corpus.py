@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import select
 
 from store.answers import NewAnswer, add_answer, delete_answer, save_feature
+from store.corpus import split_of
 from store.database import Database
 from store.tables import Boke, Odai
 from store.votes import vote
 from tests.training.corpora import write_corpus, write_picture
-from training.corpus import Joke, count_jokes, count_pictures, read_jokes, read_pictures, read_voted, split_of
+from training.corpus import Joke, count_jokes, count_pictures, read_jokes, read_pictures, read_voted
 from training.importers import import_files
 
 ROOT = Path(__file__).resolve().parents[2]

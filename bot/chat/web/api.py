@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+from dataclasses import asdict
 from pathlib import Path
 
 from aiohttp import web
@@ -12,13 +13,16 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.app import model_place
 from bot.boke import Ask, BokeRefused, Place
+from bot.chat.web import corpus
 from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.chat.web.runs import list_runs
 from bot.chat.web.upload import bad, read_json, read_post
 from bot.inference import ModelRejected, NoWorker
 from bot.limits import Limit
+from bot.schedule import AlreadyRunning
 from store import answers
+from store.corpus import count_splits
 from store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,8 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/api/stats", get_stats)
     router.add_get("/api/runs", get_runs)
     router.add_post("/api/model/reload", post_reload)
+    router.add_post("/api/retrain", post_retrain)
+    corpus.add_routes(router)
     router.add_get("/api/openapi.json", get_openapi)
     router.add_get("/healthz", get_health)
     router.add_get("/metrics", get_metrics)
@@ -44,7 +50,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
 async def post_boke(request: web.Request) -> web.Response:
     """A picture in, a joke out."""
     mine = parts(request)
-    _limit(mine, Limit("post", mine.callers.counted_as(request), mine.config.web.posts_per_minute))
+    mine.take(Limit("post", mine.callers.counted_as(request), mine.config.web.posts_per_minute))
     post = await read_post(request, mine.config.pictures.max_bytes)
     picture = post.picture
     if post.url is not None:
@@ -74,7 +80,7 @@ async def post_boke(request: web.Request) -> web.Response:
 async def post_vote(request: web.Request) -> web.Response:
     """1 likes it, -1 does not, 0 takes the vote back."""
     mine = parts(request)
-    _limit(mine, Limit("vote", mine.callers.counted_as(request), VOTES_PER_MINUTE))
+    mine.take(Limit("vote", mine.callers.counted_as(request), VOTES_PER_MINUTE))
     value = (await read_json(request)).get("value")
     if type(value) is not int or value not in (-1, 0, 1):
         raise bad("value")
@@ -100,9 +106,10 @@ async def get_card(request: web.Request) -> web.Response:
 
 
 async def get_stats(request: web.Request) -> web.Response:
-    """How much the bot was used, and what answers."""
+    """How much the bot was used, what answers, and what there is to learn from."""
     mine = parts(request)
     used = await mine.service.stored(answers.answer_stats, mine.database)
+    sides = await mine.service.stored(count_splits, mine.database, mine.config.retrain.dev_share)
     try:
         facts = await mine.inference.facts()
     except NoWorker as error:
@@ -115,7 +122,12 @@ async def get_stats(request: web.Request) -> web.Response:
             "encoder": facts.encoder,
             "recipe": facts.recipe,
             "vocabulary": facts.vocabulary,
-            "corpus": {"pictures": 0, "jokes": 0},
+            "created": facts.created,
+            "corpus": {
+                "pictures": sum(side.pictures for side in sides.values()),
+                "jokes": sum(side.jokes for side in sides.values()),
+                **{name: asdict(side) for name, side in sides.items()},
+            },
         }
     )
 
@@ -139,6 +151,16 @@ async def post_reload(request: web.Request) -> web.Response:
         log.error("%s", error)
         raise BokeRefused("model_rejected", cause=str(error)) from None
     return reply({"model": digest})
+
+
+async def post_retrain(request: web.Request) -> web.Response:
+    """Start a training run; it goes on for as long as it takes, and `/api/runs` tells how it goes."""
+    require_admin(request)
+    try:
+        parts(request).schedule.begin("page")
+    except AlreadyRunning:
+        raise BokeRefused("already_running") from None
+    return reply({"started": True}, status=202)
 
 
 async def get_openapi(request: web.Request) -> web.Response:
@@ -170,12 +192,6 @@ def require_admin(request: web.Request) -> None:
     wanted = secret.get_secret_value().encode()
     if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), wanted):
         raise BokeRefused("token_needed")
-
-
-def _limit(mine: Parts, limit: Limit) -> None:
-    wait = mine.limits.take(limit)
-    if wait:
-        raise BokeRefused("slow_down", retry_after=wait, seconds=wait)
 
 
 async def _place(request: web.Request, mine: Parts) -> Place:

@@ -10,12 +10,14 @@ from aiohttp import web
 from bot.chat.web.callers import Callers
 from bot.chat.web.metrics import Metrics
 from bot.chat.web.posted import PostedPictures
+from bot.exchange import BokeRefused
 from bot.fetch import Fetcher
-from bot.limits import RateLimits
+from bot.limits import Limit, RateLimits
 
 if TYPE_CHECKING:
     from bot.boke import BokeService
     from bot.inference import Inference
+    from bot.schedule import Schedule
     from store.config import Config
     from store.database import Database
 
@@ -28,11 +30,18 @@ class Parts:
     service: BokeService
     inference: Inference
     database: Database
+    schedule: Schedule
     callers: Callers
     fetcher: Fetcher
     metrics: Metrics
     limits: RateLimits = field(default_factory=RateLimits)
     posted: PostedPictures = field(default_factory=PostedPictures)
+
+    def take(self, limit: Limit, cost: int = 1) -> None:
+        """Count a request, or as many pictures. Raises BokeRefused (slow_down)."""
+        wait = self.limits.take(limit, cost=cost)
+        if wait:
+            raise BokeRefused("slow_down", retry_after=wait, seconds=wait)
 
 
 PARTS = web.AppKey("parts", Parts)

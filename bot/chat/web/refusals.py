@@ -31,6 +31,7 @@ STATUS = {
     "method_not_allowed": 405,
     "too_slow": 408,
     "model_rejected": 409,
+    "already_running": 409,
     "too_large": 413,
     "not_a_picture": 415,
     "corrupt": 415,

@@ -51,6 +51,7 @@ class WebFrontEnd:
             service=app.service,
             inference=app.inference,
             database=app.database,
+            schedule=app.schedule,
             callers=Callers(app.config),
             fetcher=Fetcher(fetch_rules(app.config)),
             metrics=self.metrics,
