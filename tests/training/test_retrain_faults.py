@@ -170,6 +170,8 @@ def test_a_disk_without_room(published_before: SmallHouse, tmp_path: Path, limit
     before = current_folder(published_before.models)
     corpus = [(row, text) for row, text in jokes_in(published_before.config.database.url)]
     published_before.database.close()
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(recipe.read_text().replace("= 24", "= 128"))  # its snapshots are far beyond the limit
     command = [sys.executable, "-c", LIMITED, str(limit), "--no-crawl", *next_night(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == FAILED, done.stderr
