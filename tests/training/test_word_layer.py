@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 
+from bokemodel.packing import Normalizer
+from training.dataset import LeftOut, Normalised, Vectors
 from training.word_layer import CHUNK, _bags, fit_word_layer
 
 UNITS, DIM = 12, 9
@@ -93,3 +97,14 @@ def test_one_picture_alone_is_no_trouble() -> None:
     layer = fit_word_layer(np.zeros((1, DIM), np.float32), [[3]], np.zeros(1, int), UNITS, 4)
     assert np.isfinite(layer.weights).all()
     assert np.isfinite(layer.unseen).all()
+
+
+def test_a_selections_pictures_come_from_the_layer_without_them() -> None:
+    """What the training loop is given: left-out numbers for fitted pictures, the layer's own for all others."""
+    normalizer = Normalizer(np.zeros(DIM, np.float32), np.ones(DIM, np.float32), np.ones((DIM, 2), np.float32))
+    vectors = np.abs(np.random.default_rng(0).standard_normal((3, DIM))).astype(np.float32)
+    left_out = LeftOut(np.array([1, -1, 0]), np.array([[7.0, 7.5], [8.0, 8.5]], np.float32))
+    pictures = Normalised(cast(Vectors, vectors), np.array([0, 1, 2, 0]), normalizer, left_out)
+    found = pictures[np.array([3, 1, 2])]
+    np.testing.assert_array_equal(found[[0, 2]], [[8.0, 8.5], [7.0, 7.5]])
+    np.testing.assert_allclose(found[1], normalizer(vectors[1:2])[0])
