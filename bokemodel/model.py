@@ -16,11 +16,20 @@ from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder, Features
 from bokemodel.errors import BundleMismatch, BundleTampered, UnknownMode
 from bokemodel.examples import Examples, mismatch, retrieve
+from bokemodel.funny import Funny, look, read
 from bokemodel.learned import LearnedTexts
 from bokemodel.modes import ALWAYS, ARTICLE, BOKE, BORROWING, MISMATCH, MODES, RETRIEVE
 from bokemodel.network import Network
 from bokemodel.packing import pack
-from bokemodel.search import Candidate, SearchSettings, beam_search, rerank, sample
+from bokemodel.search import (
+    Candidate,
+    Floats,
+    SearchSettings,
+    Sense,
+    beam_search,
+    rerank,
+    sample,
+)
 
 STARTER = Path(__file__).with_name("starter")
 
@@ -53,6 +62,9 @@ class BokeModel:
         try:
             self.learned = LearnedTexts.from_bytes(bundle.extra.get(LearnedTexts.FILE, b""))
             self.examples = Examples.read(bundle.extra)
+            self.funny = Funny.read(bundle.extra)
+            if self.funny is not None and not self.funny.fits(self.network):
+                raise ValueError("a scorer of another decoder")
         except ValueError as error:
             raise BundleTampered(f"a file of the model is not what its name says: {error}") from error
 
@@ -119,7 +131,7 @@ class BokeModel:
             return [[Boke(f.joke.text.strip(), f.score, f.joke.url) for f in found] for found in borrowed]
         search = replace(search, candidates=max(n, search.candidates))
         candidates = sample(self.network, self.tokenizer, pictures, search, seeds)
-        ranked = rerank(self.network, self.tokenizer, candidates, search, seeds, self.learned)
+        ranked = rerank(self.network, self.tokenizer, candidates, search, seeds, self.learned, self._sense(pictures))
         return [[Boke(c.text.strip(), score) for c, score in scored[:n]] for scored in ranked]
 
     @property
@@ -148,6 +160,33 @@ class BokeModel:
             raise ValueError(f"{len(pictures)} pictures and {len(texts)} texts")
         batch = pack([self.tokenizer.encode(text) for text in texts], self.tokenizer.bos, self.tokenizer.eos)
         return self.network.log_probs(pictures, batch, self.tokenizer.bos)
+
+    def funny_of_features(self, features: Features, texts: Sequence[str]) -> NDArray[np.float64]:
+        """How funny texts are, each about the picture with its vector (N, dim): (N,), comparable within one picture only.
+
+        Raises ValueError where the model has no sense of it (`funny` is None), or the numbers differ.
+        """
+        if self.funny is None:
+            raise ValueError("this model carries no sense of what is funny")
+        if len(features) != len(texts):
+            raise ValueError(f"{len(features)} pictures and {len(texts)} texts")
+        tokens = [self.tokenizer.encode(text) for text in texts]
+        return self.funny(read(self.network, self.tokenizer, self.bundle.normalizer(features), texts, tokens))
+
+    def _sense(self, pictures: Floats) -> Sense | None:
+        """For `rerank`, of candidates for these normalised vectors."""
+        funny = self.funny
+        if funny is None:
+            return None
+
+        def sense(
+            candidates: Sequence[Candidate], which: NDArray[np.int64], everyday: NDArray[np.float64]
+        ) -> NDArray[np.float64]:
+            texts, tokens = [c.text.strip() for c in candidates], [c.tokens for c in candidates]
+            own = np.array([c.log_prob for c in candidates])
+            return funny(look(self.network, self.tokenizer, pictures[which], texts, tokens, own, everyday))
+
+        return sense
 
     def with_settings(self, **settings: Any) -> BokeModel:
         """The same model, looking for answers in another way."""

@@ -100,8 +100,8 @@ class Network:
         c = sigmoids[:, units : 2 * units] * before.c + sigmoids[:, :units] * candidate
         return State(sigmoids[:, 2 * units :] * np.tanh(c), c, before.to_gates, before.to_output)
 
-    def log_probs(self, pictures: Floats, batch: Batch, bos: int) -> NDArray[np.float64]:
-        """ln p(text | picture), </s> included, for each text of a batch: (B,) in the given order.
+    def outputs(self, pictures: Floats, batch: Batch, bos: int) -> Floats:
+        """What the output layer reads at each step of given texts: (N, H), packed as the batch is.
 
         pictures: normalised vectors (B, dim), one for each text in the given order.
         """
@@ -112,7 +112,27 @@ class Network:
             state = self.step(state.take(slice(0, int(count))), batch.inputs[offset : offset + int(count)])
             hidden.append(state.output)
             offset += int(count)
-        h = np.concatenate(hidden)
+        return np.concatenate(hidden)
+
+    def mean_outputs(self, pictures: Floats, batch: Batch, bos: int) -> Floats:
+        """The mean of `outputs` over each text's steps: (B, H) in the given order."""
+        h = self.outputs(pictures, batch, bos)
+        total = np.zeros((len(batch.order), self.hidden), np.float32)
+        offset = 0
+        for count in batch.counts:  # the texts that go on are always the first ones
+            total[:count] += h[offset : offset + int(count)]
+            offset += int(count)
+        steps = (np.arange(len(total))[:, None] < batch.counts).sum(axis=1)
+        mean = np.empty_like(total)
+        mean[batch.order] = total / steps[:, None]
+        return mean
+
+    def log_probs(self, pictures: Floats, batch: Batch, bos: int) -> NDArray[np.float64]:
+        """ln p(text | picture), </s> included, for each text of a batch: (B,) in the given order.
+
+        pictures: normalised vectors (B, dim), one for each text in the given order.
+        """
+        h = self.outputs(pictures, batch, bos)
         nats = np.empty(len(h), np.float64)
         for begin in range(0, len(h), LOGITS_AT_ONCE):
             part = slice(begin, begin + LOGITS_AT_ONCE)

@@ -6,7 +6,7 @@ information (Li et al. 2016, eq. 9), over a power of the length: what would be s
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,9 @@ class SearchSettings:
     fluency: float = float("inf")  # nats a token by which a text may be less likely than the likeliest, unpunished
     variety: float = 0.0  # size of the chance in the choice among good texts; 0 always takes the best score
     freshness: float = 0.0  # added to the score of a text that the model did not learn word for word
+    funny_weight: float = (
+        0.0  # what one standard deviation of funniness adds to the score, where a model has a sense of it
+    )
     beam: int = 3
 
 
@@ -47,6 +50,10 @@ class Candidate:
     text: str
     tokens: tuple[int, ...]
     log_prob: float
+
+
+# Candidates (N,), the number of each one's picture, and ln p(text | mean picture), to how funny they are (N,).
+Sense = Callable[[Sequence[Candidate], NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
 
 
 def sample(
@@ -192,28 +199,35 @@ def rerank(
     settings: SearchSettings,
     seeds: Sequence[int] | None = None,
     learned: Container[str] = (),
+    funny: Sense | None = None,
 ) -> list[list[tuple[Candidate, float]]]:
     """Each picture's candidates with their score, best first.
 
     The score is the MMI score; less what a text lacks in fluency, so that stumbling sentences come last; plus `freshness`
-    for what is not among the `learned` texts; plus a little chance where `variety` asks for it (Gumbel noise, from the
-    picture's seed), so that pictures alike do not all get the same answer.
+    for what is not among the `learned` texts; plus `funny_weight` times what the sense of what is `funny` says; plus a little
+    chance where `variety` asks for it (Gumbel noise, from the picture's seed), so that pictures alike do not all get the
+    same answer.
     """
     flat = [candidate for found in candidates for candidate in found]
     if not flat:
         return [[] for _ in candidates]
     everyday = mean_picture_log_probs(network, tokenizer, [candidate.tokens for candidate in flat])
+    bonus = np.zeros(len(flat))
+    if funny is not None and settings.funny_weight:
+        which = np.repeat(np.arange(len(candidates)), [len(found) for found in candidates])
+        bonus = settings.funny_weight * funny(flat, which, everyday)
     out: list[list[tuple[Candidate, float]]] = []
     start = 0
     for number, found in enumerate(candidates):
-        plain = everyday[start : start + len(found)]
+        here = slice(start, start + len(found))
+        plain = everyday[here]
         start += len(found)
         if not found:
             out.append([])
             continue
         own = np.array([candidate.log_prob for candidate in found])
         length = np.array([len(candidate.tokens) + 1 for candidate in found], np.float64)
-        scores = (own - settings.mmi_lambda * plain) / length**settings.length_power
+        scores = (own - settings.mmi_lambda * plain) / length**settings.length_power + bonus[here]
         if np.isfinite(settings.fluency):
             fluent = own / length
             scores -= FLUENCY_PENALTY * np.maximum(0.0, fluent.max() - settings.fluency - fluent)

@@ -48,8 +48,23 @@ def joke_weights(
     """
     if not len(pictures):
         return np.empty(0, np.float32)
-    starts = np.flatnonzero(np.diff(pictures, prepend=pictures[0] - 1))
-    group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(pictures)))
+    starts, group = _groups(pictures)
+    standing = standings(pictures, stars, ratings, config.confidence) + vote_weight * voted(votes)
+    weights = np.exp(config.strength * np.clip(standing, -MOST, MOST))
+    sizes = np.diff(starts, append=len(pictures))
+    return (weights / (np.add.reduceat(weights, starts) / sizes)[group]).astype(np.float32)
+
+
+def standings(
+    pictures: NDArray[np.integer], stars: Floats, ratings: Floats, confidence: float = WeightConfig.confidence
+) -> NDArray[np.float64]:
+    """How far each joke's stars are above its picture's mean, in standard deviations, less where few people gave them: (N,).
+
+    0 where the stars are unknown. Arguments as in `joke_weights` and `WeightConfig`.
+    """
+    if not len(pictures):
+        return np.empty(0)
+    starts, group = _groups(pictures)
     level = np.sign(stars) * np.log1p(np.abs(stars))  # counts run from 0 to thousands
     known = np.isfinite(level)
     level = np.where(known, level, 0.0).astype(np.float64)
@@ -57,10 +72,17 @@ def joke_weights(
     mean = np.add.reduceat(level, starts) / np.maximum(counts, 1)
     apart = np.where(known, level - mean[group], 0.0)
     spread = np.sqrt(np.add.reduceat(apart * apart, starts) / np.maximum(counts, 1))
-    standing = apart / np.maximum(spread, 1e-6)[group]
-    believed = np.where(np.isfinite(ratings), ratings / (np.maximum(ratings, 0) + config.confidence + 1e-9), 1.0)
-    voted = np.sign(votes) * np.abs(votes) / (np.abs(votes) + HALF_VOTES)
-    standing = np.clip(standing * believed + vote_weight * voted, -MOST, MOST)
-    weights = np.exp(config.strength * standing)
-    sizes = np.diff(starts, append=len(pictures))
-    return (weights / (np.add.reduceat(weights, starts) / sizes)[group]).astype(np.float32)
+    believed = np.where(np.isfinite(ratings), ratings / (np.maximum(ratings, 0) + confidence + 1e-9), 1.0)
+    standing: NDArray[np.float64] = apart / np.maximum(spread, 1e-6)[group] * believed
+    return standing
+
+
+def voted(votes: Floats) -> NDArray[np.float64]:
+    """What votes for minus against say, between -1 and 1: (N,)."""
+    return (np.sign(votes) * np.abs(votes) / (np.abs(votes) + HALF_VOTES)).astype(np.float64)
+
+
+def _groups(pictures: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each picture's jokes begin, and which of these groups each joke is in."""
+    starts = np.flatnonzero(np.diff(pictures, prepend=pictures[0] - 1))
+    return starts, np.repeat(np.arange(len(starts)), np.diff(starts, append=len(pictures)))
