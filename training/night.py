@@ -64,8 +64,7 @@ class Night:
             self._features(store, encoder, None)
         selection, begun = self._select(work, encoder, store, live, brought)
         self._features(store, encoder, selection)
-        seen = frozenset(live.bundle.manifest.training_pictures) if live else frozenset()
-        dataset = Dataset.of(selection, store, seen)
+        dataset = Dataset.of(selection, store, _seen(live, encoder))
         try:
             fitted = self._train(work, begun, dataset, encoder, live)
         except (CannotTrain, TrainingDiverged):  # it would end so again
@@ -303,6 +302,13 @@ class Night:
 
 def _liked(answers: Iterator[VotedJoke]) -> Iterator[VotedJoke]:
     return (answer for answer in answers if answer.joke.up > answer.joke.down)
+
+
+def _seen(live: Live | None, encoder: Encoder) -> frozenset[str]:
+    """Pictures that a model was trained on which the new one may go on from, or must beat."""
+    if live is None or live.bundle.manifest.encoder_digest != encoder.weights_digest:
+        return frozenset()
+    return frozenset(live.bundle.manifest.training_pictures)
 
 
 def _rule(config: Config) -> Rule:
