@@ -104,6 +104,8 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _session(graph: bytes, folder: Path | None, threads: int) -> Any:
+    # Its wheels report to their maker what is run on whose machine, unless this is set before the import.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

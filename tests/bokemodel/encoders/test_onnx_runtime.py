@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from bokemodel.encoders.onnx_runtime import OnnxEncoder
 from bokemodel.errors import NoGraph, UnknownEncoder, WeightsMissing, WeightsUnreadable
 from tests.bokemodel.encoders.conftest import Written, difference, noise_pictures
 
+ROOT = Path(__file__).resolve().parents[3]
 LOAD = """
 import sys
 from PIL import Image
@@ -238,3 +240,10 @@ def test_errors_of_load_encoder(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no weights")
     with pytest.raises(WeightsUnreadable):
         load_encoder("efficientnet-lite0", tmp_path / "text")
+
+
+def test_nothing_is_noted_down_for_onnx_runtimes_maker(tmp_path: Path) -> None:
+    environment = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", LOAD, "efficientnet-lite0"], cwd=ROOT, env=environment, check=True)
+    assert {file.parent.name for file in tmp_path.rglob("*") if file.is_file()} == {"bokemodel"}
