@@ -1,7 +1,7 @@
 """A busy evening: pictures posted in many Discord channels at once, to the real bot as a process of its own.
 
-`python -m benchmarks.load [--pictures 200] [--channels 50] [--seconds 60]` starts `python -m bot` against the local Discord of the
-tests, posts photos at random moments, and prints how many answers were lost, the latency from post to reply, the memory of
+`python -m benchmarks.load [--pictures 200] [--channels 50] [--seconds 60]` starts `python -m bot` against the local Discord of
+the tests, posts photos at random moments, and prints how many answers were lost, the latency from post to reply, the memory of
 the bot and its worker, and the event loop's longest stall, by bucket of the histogram in the bot's own /metrics.
 """
 
