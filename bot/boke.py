@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from bot.exchange import MODES, Answer, Ask, BokeRefused, Candidate, Generated, Outcome, Place
+from bokemodel.modes import ALWAYS, BOKE, BORROWING, MODES
+from bot.exchange import Answer, Ask, BokeRefused, Candidate, Generated, Outcome, Place
 from bot.filter import harmless
 from bot.inference import Inference, NoWorker, QueueFull, WorkerLost
 from bot.limits import Limit, RateLimits
@@ -71,6 +72,7 @@ class BokeService:
         self.filter = WordFilter.load(
             config.filter.words, config.filter.words_file, shipped=config.filter.shipped_words
         )
+        self._modes: tuple[str, tuple[str, ...]] = ("", ALWAYS)  # of the model with that digest
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="database")
 
     async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -83,9 +85,9 @@ class BokeService:
         With a seed it is the same joke every time, told before or not.
         """
         started = time.perf_counter()
-        mode = ask.mode or self.config.inference.mode
-        code = "bug"
+        mode, code = ask.mode or self.config.inference.mode, "bug"
         try:
+            mode = ask.mode or await self._usual_mode()
             with self.work:
                 answered = await self._answer(picture, place, ask, mode, started)
             code = "answered"
@@ -100,7 +102,7 @@ class BokeService:
 
     async def _answer(self, picture: bytes, place: Place, ask: Ask, mode: str, started: float) -> Answer:
         if mode not in MODES:
-            raise BokeRefused("unknown_mode", modes="・".join(MODES))
+            raise await self._unknown_mode()
         self._check_size(picture)
         if ask.limited:
             self.check_limits(place, ask.asked_by)
@@ -123,8 +125,28 @@ class BokeService:
     async def generate(self, picture: bytes) -> Generated:
         """All that the model says about a picture, also what is somebody's joke; nothing is kept. Raises BokeRefused."""
         self._check_size(picture)
-        answered = await self._infer(picture, self.config.inference.mode, None)
+        answered = await self._infer(picture, await self._usual_mode(), None)
         return Generated(self._allowed(answered), answered.model)
+
+    async def modes(self) -> tuple[str, ...]:
+        """The ways of answering that the live model has; those of every model, while no worker can say."""
+        digest, modes = self._modes
+        if digest != self.inference.digest or not digest:
+            try:
+                facts = await self.inference.facts()
+            except NoWorker:
+                return ALWAYS
+            self._modes = facts.model, facts.modes
+            modes = facts.modes
+        return modes
+
+    async def _usual_mode(self) -> str:
+        """The configured one; the usual one where that quotes jokes and the live model carries none."""
+        mode = self.config.inference.mode
+        return BOKE if mode in BORROWING and mode not in await self.modes() else mode
+
+    async def _unknown_mode(self) -> BokeRefused:
+        return BokeRefused("unknown_mode", modes="・".join(await self.modes()))
 
     async def card(self, picture: bytes, text: str, *, spoiler: bool = False) -> bytes:
         """The picture with the joke under it, as PNG. Raises BokeRefused."""
@@ -229,6 +251,8 @@ class BokeService:
         except WorkerLost as error:
             raise BokeRefused("lost", cause=str(error)) from None
         if isinstance(result, Refused):
+            if result.error == "UnknownMode":
+                raise await self._unknown_mode()
             raise BokeRefused(_REFUSALS.get(result.error, "corrupt"), cause=result.message)
         return result
 
@@ -245,7 +269,8 @@ class BokeService:
         answered = await self._infer(picture, mode, seed)
         candidates = self._allowed(answered)
         # The way of 2016 gives back what it has read; that is what people try it for.
-        texts = [c.text for c in candidates] if mode == "boke" else []
+        texts = [c.text for c in candidates] if mode == BOKE else []
+        quoted: dict[str, str | None] = {harmless(text): url for text, url in answered.sources.items()}
 
         def look_up() -> tuple[frozenset[str], dict[str, str | None]]:
             told = answers.recent_texts(self.database, place.platform, place.channel_id, answered.picture_key)
@@ -255,8 +280,10 @@ class BokeService:
             told, known = await self.stored(look_up)
         except DatabaseError as error:
             log.error("a picture is answered without looking back, nor kept: %s", error)
-            return _Offer(answered, candidates, readable=False)
-        if known and self.config.filter.crawled_jokes == "drop":
+            return _Offer(answered, candidates, known=quoted, readable=False)
+        if mode in BORROWING:  # somebody's jokes are what was asked for
+            known = quoted
+        elif known and self.config.filter.crawled_jokes == "drop":
             candidates = tuple(c for c in candidates if c.text not in known)
         else:
             candidates = tuple(c for c in candidates if known.get(c.text, "") is not None)
@@ -339,7 +366,6 @@ def megabytes(size: int) -> str:
 
 
 __all__ = [
-    "MODES",
     "Answer",
     "Ask",
     "BokeRefused",

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from bokemodel.modes import MODES
 from bot.app import engine_settings, model_place
-from bot.boke import MODES
 from bot.chat.web.callers import Callers
 from bot.inference import Inference, InferenceError
 from bot.lettering import FontMissing, Lettering, find_fonts

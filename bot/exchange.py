@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from bot.messages import Language, say
 
-MODES = ("boke", "article")
-
 
 class BokeRefused(Exception):
     """No answer, and why: `code` for programs, a friendly line for people.

@@ -43,6 +43,7 @@ DOES = (
     "に席を譲られた。",
 )
 LINES = tuple(who + does for who in WHO for does in DOES)  # all that it can say
+QUOTES = ("これは引用です", "これも引用です", "みんな引用です")  # for a model that quotes
 HIDDEN = 32
 
 

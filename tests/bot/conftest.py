@@ -14,7 +14,7 @@ from bot.inference import EngineSettings, Inference
 from bot.worker import ModelPlace
 from store.config import Config
 from store.database import Database, open_database
-from tests.bundles import tiny_bundle
+from tests.bundles import QUOTES, tiny_bundle
 
 PICTURES = Path(__file__).parents[1] / "data"
 
@@ -28,8 +28,8 @@ def photo(name: str = "cat") -> bytes:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model's folder."""
-    return tiny_bundle(tmp_path_factory.mktemp("tiny"))
+    """The folder of a small model that has all modes."""
+    return tiny_bundle(tmp_path_factory.mktemp("tiny"), quotes=QUOTES)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

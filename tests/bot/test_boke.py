@@ -6,16 +6,18 @@ import asyncio
 import io
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from bot.boke import MODES, Ask, BokeRefused, BokeService, Outcome, Place
+from bokemodel.modes import ALWAYS, MODES
+from bot.boke import Ask, BokeRefused, BokeService, Outcome, Place
 from bot.inference import EngineSettings, Inference, NoWorker, QueueFull, WorkerLost
 from bot.worker import Answered, Job, ModelPlace
 from tests.bot.conftest import MakeService, photo
-from tests.bundles import LINES, WHO
+from tests.bundles import LINES, QUOTES, WHO, quoted_at, tiny_bundle
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -73,7 +75,41 @@ async def test_modes(make_service: MakeService) -> None:
     assert (await make_service(chat=FREE, inference={"mode": "article"}).answer(photo(), HERE)).mode == "article"
     unknown = await refusal(service, photo(), ask=Ask(mode="serious"))
     assert unknown.code == "unknown_mode"
-    assert unknown.line() == "そのモードはありません。使えるのは boke・article です。"
+    assert unknown.line() == "そのモードはありません。使えるのは boke・mismatch・retrieve・article です。"
+
+
+async def test_a_quoted_joke_is_told_with_its_source(make_service: MakeService) -> None:
+    service = make_service(chat=FREE, filter={"crawled_jokes": "drop"})
+    for mode in ("retrieve", "mismatch"):
+        answer = await service.answer(photo(), HERE, Ask(mode=mode))
+        assert answer.text in QUOTES
+        assert answer.source_url == quoted_at(QUOTES.index(answer.text))
+        assert [c.text for c in answer.candidates] == [answer.text]  # others' jokes only with their source
+        assert (await service.find(answer.id)).source_url == answer.source_url
+    assert (await service.answer(photo(), HERE, Ask(mode="boke"))).source_url is None
+
+
+async def test_quotes_are_not_told_twice(make_service: MakeService) -> None:
+    service = make_service(chat=FREE)
+    told = [(await service.answer(photo(), HERE, Ask(mode="retrieve"))).text for _ in QUOTES]
+    assert set(told) == set(QUOTES)
+
+
+async def test_only_the_modes_of_the_live_model_are_offered(
+    make_service: MakeService, core_worker: Inference, tiny_model: Path, tmp_path: Path
+) -> None:
+    service = make_service(chat=FREE, inference={"mode": "mismatch"})
+    assert await service.modes() == MODES
+    assert (await service.answer(photo(), HERE)).mode == "mismatch"
+    await core_worker.reload(ModelPlace(str(tiny_bundle(tmp_path, 3))))
+    try:
+        assert await service.modes() == ALWAYS
+        refused = await refusal(service, photo(), ask=Ask(mode="retrieve"))
+        assert (refused.code, refused.values) == ("unknown_mode", {"modes": "boke・article"})
+        assert (await service.answer(photo(), HERE)).mode == "boke"  # nobody asked for the mode that is not there
+    finally:
+        await core_worker.reload(ModelPlace(str(tiny_model)))
+    assert await service.modes() == MODES
 
 
 async def test_the_configuration_says_how_jokes_are_looked_for(make_service: MakeService) -> None:

@@ -119,7 +119,7 @@ def failed(findings: Iterator[Finding] | Finding) -> list[str]:
 @pytest.mark.parametrize(
     ("sections", "said"),
     [
-        ({"inference": {"mode": "serious"}}, "inference.mode = 'serious': there are boke, article"),
+        ({"inference": {"mode": "serious"}}, "inference.mode = 'serious': there are boke, mismatch, retrieve, article"),
         ({"filter": {"words_file": "/nowhere/words.txt"}}, "filter.words_file: cannot be read: "),
         ({"web": {"trusted_proxies": ["proxy"]}}, "web.trusted_proxies: 'proxy' should be"),
         ({"chat": {"admin_channel": "123"}}, "chat.admin_channel: should be discord:ID or slack:ID"),

@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 from discord.app_commands import locale_str
 
-from bot.boke import MODES, Ask, BokeRefused
+from bot.boke import Ask, BokeRefused
 from bot.chat.discord.buttons import answer_view
 from bot.chat.discord.locate import Found, place_in
 from bot.chat.discord.pictures import Kept
@@ -26,7 +26,12 @@ log = logging.getLogger(__name__)
 
 Used: TypeAlias = "discord.Interaction[BokeClient]"
 BEST = 5
-_MODE_NAMES = {"boke": "boke (the usual)", "article": "article (as in the article this began with)"}
+_MODE_NAMES = {
+    "boke": "boke (the usual)",
+    "mismatch": "mismatch (a joke that was meant for another picture)",
+    "retrieve": "retrieve (people's best joke about a picture like it)",
+    "article": "article (as in the article this began with)",
+}
 
 
 def add_commands(tree: app_commands.CommandTree[BokeClient]) -> None:
@@ -48,7 +53,6 @@ def add_commands(tree: app_commands.CommandTree[BokeClient]) -> None:
 @app_commands.rename(
     picture=locale_str("picture"), link=locale_str("link"), mode=locale_str("mode"), private=locale_str("private")
 )
-@app_commands.choices(mode=[app_commands.Choice(name=locale_str(_MODE_NAMES[mode]), value=mode) for mode in MODES])
 async def boke(
     interaction: Used,
     picture: discord.Attachment | None = None,
@@ -67,6 +71,17 @@ async def boke(
         else:
             found = await client.locator.latest(interaction)
         await _answer(interaction, found, Ask(mode=mode), carry=found.jump is None)
+
+
+@boke.autocomplete("mode")
+async def _modes(interaction: Used, typed: str) -> list[app_commands.Choice[str]]:
+    """The modes that the live model has; a fixed list would outlive it."""
+    modes = await interaction.client.service.modes()
+    return [
+        app_commands.Choice(name=locale_str(_MODE_NAMES[mode]), value=mode)
+        for mode in modes
+        if typed.casefold() in mode
+    ]
 
 
 async def boke_this(interaction: Used, message: discord.Message) -> None:

@@ -90,6 +90,8 @@ _JAPANESE = {
     "mode": "モード",
     "How the joke is found": "ボケの作り方",
     "boke (the usual)": "いつものボケ",
+    "mismatch (a joke that was meant for another picture)": "よその写真のボケ",
+    "retrieve (people's best joke about a picture like it)": "似た写真の名作ボケ",
     "article (as in the article this began with)": "元になった記事のやり方",
     "private": "自分だけ",
     "Only you see the answer": "答えはあなただけに見えます",

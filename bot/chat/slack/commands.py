@@ -12,7 +12,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.respond.async_respond import AsyncRespond
 from slack_sdk.errors import SlackApiError
 
-from bot.boke import MODES, Ask
+from bokemodel.modes import MODES
+from bot.boke import Ask
 from bot.chat.slack.answering import Asker
 from bot.chat.slack.blocks import Block, plain
 from bot.chat.slack.client import UNREACHABLE

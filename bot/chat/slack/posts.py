@@ -10,7 +10,8 @@ from typing import Any
 
 from slack_sdk.errors import SlackApiError
 
-from bot.boke import MODES, Ask, Place
+from bokemodel.modes import MODES
+from bot.boke import Ask, Place
 from bot.chat.slack.answering import Answering, lost
 from bot.chat.slack.blocks import Handle
 from bot.chat.slack.client import NOT_HERE, UNREACHABLE, reason

@@ -14,7 +14,7 @@ from bot.inference import EngineSettings, Inference
 from bot.worker import ModelPlace
 from store.config import Config
 from tests.bot.chat.discord.bots import Bot, running
-from tests.bundles import tiny_bundle
+from tests.bundles import QUOTES, tiny_bundle
 from tests.servers.discord_server import DiscordServer
 
 StartBot = Callable[..., AbstractAsyncContextManager[Bot]]
@@ -23,7 +23,7 @@ StartBot = Callable[..., AbstractAsyncContextManager[Bot]]
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inference]:
     """A real worker process with a small model."""
-    model = tiny_bundle(tmp_path_factory.mktemp("models"))
+    model = tiny_bundle(tmp_path_factory.mktemp("models"), quotes=QUOTES)
     inference = Inference(EngineSettings(workers=1, threads=1, queue_size=8, timeout=60), ModelPlace(str(model)))
     await inference.start()
     yield inference

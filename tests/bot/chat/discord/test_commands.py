@@ -6,7 +6,7 @@ import pytest
 
 from tests.bot.chat.discord.bots import enabled, joke_to, post_picture, town
 from tests.bot.chat.discord.conftest import StartBot
-from tests.bundles import LINES
+from tests.bundles import LINES, QUOTES, quoted_at
 from tests.servers.discord_server import DiscordServer, Message
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -94,6 +94,34 @@ async def test_boke_in_a_mode(discord: DiscordServer, start_bot: StartBot, cat: 
         assert joke_of(await (await discord.slash("boke", here.taro, here.channel, options=options)).answer())
         await bot.idle()
         assert [answer.mode for answer in bot.stored()] == ["article"]
+
+
+async def test_a_quoted_joke_names_its_source(discord: DiscordServer, start_bot: StartBot, cat: bytes) -> None:
+    here = town(discord)
+    async with start_bot(discord) as bot:
+        for mode in ("retrieve", "mismatch"):
+            options = {"picture": discord.upload("a.jpg", cat), "mode": mode}
+            answer = await (await discord.slash("boke", here.taro, here.channel, options=options)).answer()
+            text = answer.content.split("\n")[0]
+            assert text in QUOTES
+            assert f"<{quoted_at(QUOTES.index(text))}>" in answer.content
+        await bot.idle()
+        assert [answer.mode for answer in bot.stored()] == ["retrieve", "mismatch"]
+
+
+async def test_the_modes_of_the_live_model_are_offered(discord: DiscordServer, start_bot: StartBot) -> None:
+    here = town(discord)
+    async with start_bot(discord):
+        await discord.wait_for_commands()
+        offered = await discord.autocomplete("boke", "mode", "", here.taro, here.channel)
+        assert [(choice["value"], choice["name"]) for choice in offered] == [
+            ("boke", "いつものボケ"),
+            ("mismatch", "よその写真のボケ"),
+            ("retrieve", "似た写真の名作ボケ"),
+            ("article", "元になった記事のやり方"),
+        ]
+        (typed,) = await discord.autocomplete("boke", "mode", "Ret", here.taro, here.channel)
+        assert typed["value"] == "retrieve"
 
 
 async def test_boke_in_direct_messages(discord: DiscordServer, start_bot: StartBot, cat: bytes) -> None:
