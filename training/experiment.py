@@ -228,10 +228,11 @@ def _split(jokes: Jokes, per_picture: int | None) -> tuple[NDArray[np.int64], ND
 
 
 def _log_probs(network: Network, dev: Texts, tokenizer: Tokenizer) -> float:
+    tokens: Sequence[Any] = dev.tokens
     total = 0.0
-    for start in range(0, len(dev.tokens), 500):
-        some = np.arange(start, min(start + 500, len(dev.tokens)))
-        batch = pack([dev.tokens[int(i)] for i in some], tokenizer.bos, tokenizer.eos)
+    for start in range(0, len(tokens), 500):
+        some = np.arange(start, min(start + 500, len(tokens)))
+        batch = pack([tokens[int(i)] for i in some], tokenizer.bos, tokenizer.eos)
         total += float(network.log_probs(dev.pictures[some], batch, tokenizer.bos).sum())
     return total
 
