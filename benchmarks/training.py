@@ -2,7 +2,7 @@
 
 Everything is measured in turns within one run, because a machine's speed drifts: a round of ours, one of PyTorch's (in a
 process of its own, with `--torch-python`), one of the bare matrix products of the same batches. The ratios are medians over
-the rounds.
+the rounds. Time is processor time, times the number of threads: other programs on the machine do not slow it down.
 """
 
 from __future__ import annotations
@@ -120,16 +120,16 @@ class Products:
         return n
 
 
-def _rounds(step: Callable[[int], int]) -> Callable[[float], float]:
+def _rounds(step: Callable[[int], int], threads: int) -> Callable[[float], float]:
     number = 0
 
     def run(seconds: float) -> float:
         nonlocal number
-        tokens, began = 0, time.perf_counter()
-        while time.perf_counter() - began < seconds:
+        tokens, began = 0, time.process_time()
+        while time.process_time() - began < seconds * threads:
             tokens += step(number)
             number += 1
-        return tokens / (time.perf_counter() - began)
+        return tokens / (time.process_time() - began) * threads
 
     return run
 
@@ -162,10 +162,13 @@ class TorchHalf:
 def measure_case(case: Case, rounds: int, seconds: float, torch_python: Path | None, threads: int) -> dict[str, Any]:
     """Tokens per second of each, and the medians of the ratios within a round."""
     batches = made_up_batches(case)
-    ours = _rounds(Ours(case, batches).step)
+    ours = _rounds(Ours(case, batches).step, threads)
     ours(seconds / 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    turns: dict[str, Callable[[float], float]] = {"ours": ours, "products": _rounds(Products(case, batches).step)}
+    turns: dict[str, Callable[[float], float]] = {
+        "ours": ours,
+        "products": _rounds(Products(case, batches).step, threads),
+    }
     torch_half = TorchHalf(torch_python, case, batches, threads) if torch_python else None
     if torch_half:
         turns["torch"] = torch_half.run
