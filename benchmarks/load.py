@@ -1,23 +1,24 @@
 """A busy evening: pictures posted in many Discord channels at once, to the real bot as a process of its own.
 
-`python -m benchmarks.load [--pictures 200] [--channels 50] [--seconds 60]` starts `python -m bot` against the local Discord of
-the tests, posts photos at random moments, and prints how many answers were lost, the latency from post to reply, the memory of
-the bot and its worker, and the event loop's longest stall, by bucket of the histogram in the bot's own /metrics.
+`python -m benchmarks.load [--pictures 200] [--channels 50] [--seconds 60] [--model DIR] [--explain]` starts the bot against the
+local Discord of the tests, which runs here and so costs the bot nothing, posts photos at random moments, and prints how many
+answers were lost, the latency from post to reply, the memory of the bot and its worker, and the event loop's longest stall.
+`--explain` says where the loop was in its longest stalls.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
-import re
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import aiohttp
 import numpy as np
 import psutil
 import typer
@@ -31,8 +32,10 @@ PHOTOS = ROOT / "tests" / "data"
 PATIENCE_S = 60.0  # after which an answer counts as lost
 
 
-async def evening(pictures: int, channels: int, seconds: float, folder: Path) -> Table:
-    """Post everything, wait for every answer, and look at the bot."""
+async def evening(
+    pictures: int, channels: int, seconds: float, folder: Path, model: Path | None = None
+) -> tuple[Table, list[dict[str, Any]]]:
+    """Post everything, wait for every answer, and look at the bot; returns the figures and the loop's longest stalls."""
     photos = [path.read_bytes() for path in sorted(PHOTOS.glob("*.jpg"))]
     chance = random.Random(0)
     async with DiscordServer(timeout_s=PATIENCE_S) as server:
@@ -50,14 +53,17 @@ async def evening(pictures: int, channels: int, seconds: float, folder: Path) ->
             "BOKE__WEB__PORT": "0",
             "BOKE__DATA__DIR": str(folder / "data"),
             "BOKE__MODELS__DIR": str(folder / "models"),
+            **({"BOKE__MODEL__PATH": str(model)} if model else {}),
         }
+        pipe = asyncio.subprocess.PIPE
         bot = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "benchmarks.watched_bot", cwd=ROOT, env=environment, stdout=pipe, stderr=pipe
         )
         try:
             assert bot.stdout is not None
-            page = (await bot.stdout.readline()).decode().split()[0]
+            assert (await bot.stdout.readline()).startswith(b"http"), (await bot.communicate())[1].decode()
             await server.ready()
+            bot.send_signal(signal.SIGUSR1)
 
             async def one(number: int) -> float | None:
                 await asyncio.sleep(chance.random() * seconds)
@@ -84,32 +90,33 @@ async def evening(pictures: int, channels: int, seconds: float, folder: Path) ->
                 table.add_row(f"latency, {name}", f"{np.percentile(answered, share):.0f} ms")
             table.add_row("memory of the bot", f"{process.memory_info().rss / 2**20:.0f} MB")
             table.add_row("memory of the worker", f"{max(workers) / 2**20:.0f} MB")
-            table.add_row("event loop's longest stall", await longest_stall(page))
-            return table
+            bot.send_signal(signal.SIGUSR2)
+            bot.terminate()
+            stalls = json.loads((await bot.communicate())[1].splitlines()[-1])
+            longest = stalls[0] if stalls else {"seconds": 0.0, "busy": 0.0}
+            own = f"{1000 * longest['busy']:.0f} ms of it computing"
+            table.add_row("event loop's longest stall", f"{1000 * longest['seconds']:.0f} ms, {own}")
+            return table, stalls
         finally:
             if bot.returncode is None:
-                bot.terminate()
-            await bot.wait()
-
-
-async def longest_stall(page: str) -> str:
-    """From the lag histogram: the bucket that the longest one fell into."""
-    async with aiohttp.ClientSession() as session, session.get(f"{page}/metrics") as response:
-        text = await response.text()
-    found = re.findall(r'boke_event_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)', text)
-    total = float(found[-1][1])
-    limit = next(le for le, count in found if float(count) == total)
-    return f"under {1000 * float(limit):.0f} ms" if limit != "+Inf" else f"over {1000 * float(found[-2][0]):.0f} ms"
+                bot.kill()
+                await bot.wait()
 
 
 def main(
     pictures: Annotated[int, typer.Option(min=1)] = 200,
     channels: Annotated[int, typer.Option(min=1)] = 50,
     seconds: Annotated[float, typer.Option(min=0, help="Over how long they are posted.")] = 60.0,
+    model: Annotated[Path | None, typer.Option(help="A bundle's folder; the starter where none is named.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Where the event loop was in its longest stalls.")] = False,
 ) -> None:
     """Measure the bot under load."""
     with tempfile.TemporaryDirectory() as folder:
-        Console().print(asyncio.run(evening(pictures, channels, seconds, Path(folder))))
+        table, stalls = asyncio.run(evening(pictures, channels, seconds, Path(folder), model))
+    Console().print(table)
+    for stall in stalls if explain else []:
+        print(f"{1000 * stall['seconds']:.0f} ms, {1000 * stall['busy']:.0f} ms of it computing:")
+        print("".join(f"    {line}\n" for line in stall["stack"]), end="")
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class BokeService:
         started = time.perf_counter()
         mode, code = ask.mode or self.config.inference.mode, "bug"
         try:
-            mode = ask.mode or await self._usual_mode()
+            mode = ask.mode or await self.usual_mode()
             with self.work:
                 answered = await self._answer(picture, place, ask, mode, started)
             code = "answered"
@@ -125,7 +125,7 @@ class BokeService:
     async def generate(self, picture: bytes) -> Generated:
         """All that the model says about a picture, also what is somebody's joke; nothing is kept. Raises BokeRefused."""
         self._check_size(picture)
-        answered = await self._infer(picture, await self._usual_mode(), None)
+        answered = await self._infer(picture, await self.usual_mode(), None)
         return Generated(self._allowed(answered), answered.model)
 
     async def modes(self) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ class BokeService:
             modes = facts.modes
         return modes
 
-    async def _usual_mode(self) -> str:
+    async def usual_mode(self) -> str:
         """The configured one; the usual one where that quotes jokes and the live model carries none."""
         mode = self.config.inference.mode
         return BOKE if mode in BORROWING and mode not in await self.modes() else mode

@@ -31,6 +31,15 @@ CHAT_TEXTS: dict[str, dict[Literal["ja", "en"], str]] = {
         "ja": "写真を送ってください。一言ボケます。",
         "en": "Send me a picture and I answer with a one-line joke.",
     },
+    "help_modes": {
+        "ja": "{boke} のあとに言葉を足すと、ボケ方が変わります：{modes}",
+        "en": "A word after {boke} changes how the joke is found: {modes}",
+    },
+    # ways of answering, as people choose among them
+    "mode_boke": {"ja": "いつものボケ", "en": "the usual"},
+    "mode_mismatch": {"ja": "よその写真のボケ", "en": "a joke meant for another picture"},
+    "mode_retrieve": {"ja": "似た写真の名作ボケ", "en": "people's best joke about a picture like it"},
+    "mode_article": {"ja": "元になった記事のやり方", "en": "as in the article this began with"},
     "not_understood": {
         "ja": "「{word}」の意味がわかりませんでした。使い方は {boke} help をどうぞ。",
         "en": "I don't know what “{word}” means. {boke} help tells what I understand.",

@@ -82,7 +82,7 @@ class _Slot:
     async def start(self, place: ModelPlace) -> str:
         """Spawn the process and load the model; returns the model's digest."""
         self.executor = ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn"), worker.initialize, (self.settings.threads_each,)
+            1, multiprocessing.get_context("spawn"), worker.initialize, (self.settings.threads_each, place.backend)
         )
         try:
             self.pid = await self.call(worker.pid, timeout=self.settings.start_timeout)

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from multiprocessing import connection, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -92,14 +93,19 @@ class ModelFacts:
 _models: dict[str, BokeModel] = {}
 
 
-def initialize(threads: int) -> None:
-    """Called once in a new process."""
+def initialize(threads: int, backend: str = "auto") -> None:
+    """Called once in a new process. `threads` are the vision network's.
+
+    NumPy's own stay at one, unless Chainer computes the network with them: for the decoder's small matrices OpenBLAS's threads
+    mostly wait for each other, and they wait by computing (2 threads on 2 busy cores: 10 times the processor time).
+    """
+    blas = threads if backend == "chainer" or find_spec("onnxruntime") is None else 1
     # Ctrl-C and a service manager's SIGTERM reach the whole group: the bot decides when workers go, and kills them then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, name="parent", daemon=True).start()
     for name in THREAD_VARIABLES:
-        os.environ[name] = str(threads)
+        os.environ[name] = str(blas)
 
 
 def _leave_with_parent() -> None:

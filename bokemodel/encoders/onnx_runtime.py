@@ -113,6 +113,8 @@ def _session(graph: bytes, folder: Path | None, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
+    # Threads that wait by computing take the cores from whatever else runs there, such as the bot itself.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Repacked weights would be a copy of their own in every process; mapped, one copy serves all.
     options.add_session_config_entry("session.disable_prepacking", "1")
     if folder is not None:

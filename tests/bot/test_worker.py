@@ -132,16 +132,17 @@ def run_python(script: str) -> str:
     return done.stdout.strip()
 
 
-def test_threads_are_set_before_anything_heavy_is_imported() -> None:
-    script = """
+@pytest.mark.parametrize(("backend", "threads"), [("auto", "1"), ("onnxruntime", "1"), ("chainer", "3")])
+def test_threads_are_set_before_anything_heavy_is_imported(backend: str, threads: str) -> None:
+    script = f"""
 import os, sys
 from bot import worker
-heavy = {"numpy", "PIL", "onnxruntime", "chainer", "sqlalchemy", "discord", "slack_bolt"}
+heavy = {{"numpy", "PIL", "onnxruntime", "chainer", "sqlalchemy", "discord", "slack_bolt"}}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
-worker.initialize(3)
-print(*{os.environ[name] for name in worker.THREAD_VARIABLES})
+worker.initialize(3, {backend!r})
+print(*{{os.environ[name] for name in worker.THREAD_VARIABLES}})
 """
-    assert run_python(script) == "3"
+    assert run_python(script) == threads
 
 
 def test_the_bot_itself_never_imports_the_network() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import JSON, and_, bindparam, cast, func, select, update
 from sqlalchemy.orm import Session
 
 from store.database import Database
@@ -16,7 +16,7 @@ from store.types import now
 from training.importers.records import IMPORTED, Record
 from training.pictures import KeptPicture
 
-_CHUNK = 500  # keys looked up in one statement
+_ID, _TEXT = ("source", "external_id"), ("picture_digest", "text_hash")  # what a joke is known by
 _COLUMNS = (
     "source",
     "external_id",
@@ -111,13 +111,34 @@ def _insert(session: Session, statement: Any, rows: Sequence[Row]) -> None:
     session.connection().execute(statement.on_conflict_do_nothing(), rows)
 
 
-def _look_up(session: Session, query: Any, keys: Iterable[Key]) -> Iterator[Row]:
-    wanted = sorted(keys)
-    for start in range(0, len(wanted), _CHUNK):
-        found = session.execute(query, {"keys": wanted[start : start + _CHUNK]})
-        names = tuple(found.keys())
-        for row in found:
-            yield dict(zip(names, row, strict=True))
+def _look_up(
+    database: Database,
+    session: Session,
+    table: type[Boke | Odai],
+    columns: Sequence[str],
+    key: tuple[str, str],
+    keys: Iterable[Key],
+) -> Iterator[Row]:
+    """Rows, with their id, whose two columns called `key` are one of the keys.
+
+    All keys are one parameter: in a list of pairs SQLite sees no use for an index.
+    """
+    wanted = [list(pair) for pair in keys]
+    if not wanted:
+        return
+    parameter: Any = bindparam("keys", type_=JSON)
+    columns = ("id", *columns)
+    left, right = (getattr(table, name) for name in key)
+    if database.dialect == "sqlite":
+        asked = func.json_each(parameter).table_valued("value", name="asked")
+        pair: list[Any] = [func.json_extract(asked.c.value, f"$[{place}]") for place in (0, 1)]
+    else:
+        asked = func.json_array_elements(parameter).table_valued("value", name="asked")
+        pair = [cast(asked.c.value.op("->>")(place), column.type) for place, column in enumerate((left, right))]
+    met = and_(left == pair[0], right == pair[1])
+    query = select(*(getattr(table, name) for name in columns)).select_from(asked).join(table, met)
+    for row in session.execute(query, {"keys": wanted}):
+        yield dict(zip(columns, row, strict=True))
 
 
 # --- odai -----------------------------------------------------------------------------------------------------------
@@ -126,7 +147,7 @@ def _look_up(session: Session, query: Any, keys: Iterable[Key]) -> Iterator[Row]
 def _write_odai(database: Database, session: Session, jokes: Sequence[Placed]) -> Mapping[Key, Row]:
     """Every odai that the batch names, as it is afterwards."""
     wanted = {key: joke for joke in jokes if (key := joke.odai_key)}
-    rows = _read_odai(session, wanted)
+    rows = _read_odai(database, session, wanted)
     moment = now()
     new: list[Row] = []
     for key, joke in wanted.items():
@@ -136,15 +157,12 @@ def _write_odai(database: Database, session: Session, jokes: Sequence[Placed]) -
             new.append({**_odai_row(joke), "first_seen": moment, "last_seen": moment, "missing_count": 0})
     if new:
         _insert(session, database.insert(Odai), new)
-        rows |= _read_odai(session, [(row["source"], row["external_id"]) for row in new])
+        rows |= _read_odai(database, session, [_id_key(row) for row in new])
     return rows
 
 
-def _read_odai(session: Session, keys: Iterable[Key]) -> dict[Key, Row]:
-    query = select(Odai.id, *(getattr(Odai, name) for name in _ODAI_COLUMNS)).where(
-        tuple_(Odai.source, Odai.external_id).in_(bindparam("keys", expanding=True))
-    )
-    return {(row["source"], row["external_id"]): row for row in _look_up(session, query, keys)}
+def _read_odai(database: Database, session: Session, keys: Iterable[Key]) -> dict[Key, Row]:
+    return {_id_key(row): row for row in _look_up(database, session, Odai, _ODAI_COLUMNS, _ID, keys)}
 
 
 def _odai_row(joke: Placed) -> Row:
@@ -180,7 +198,7 @@ def _complete_odai(session: Session, row: Row, joke: Placed) -> None:
 
 def _write_jokes(database: Database, session: Session, jokes: Sequence[Placed], odai: Mapping[Key, Row]) -> Saved:
     wanted = [_joke_row(joke, odai) for joke in jokes]
-    by_id, by_text = _known(session, wanted)
+    by_id, by_text = _known(database, session, wanted)
     before = {row["id"]: dict(row) for row in (*by_id.values(), *by_text.values())}
     new: list[Row] = []
     for row in wanted:
@@ -230,22 +248,23 @@ def _text_key(row: Row) -> Key:
     return row["picture_digest"], row["text_hash"]
 
 
-def _known(session: Session, wanted: Sequence[Row]) -> tuple[dict[Key, Row], dict[Key, Row]]:
+def _known(database: Database, session: Session, wanted: Sequence[Row]) -> tuple[dict[Key, Row], dict[Key, Row]]:
     """Rows of the corpus that the batch may mean: by id, and by picture and text. A row stands in both as one object."""
-    query = select(Boke.id, *(getattr(Boke, name) for name in _COLUMNS))
-    keys: Any = bindparam("keys", expanding=True)
     ids = {_id_key(row) for row in wanted if row["external_id"] is not None}
-    named = query.where(tuple_(Boke.source, Boke.external_id).in_(keys))
-    by_id = {_id_key(row): row for row in _look_up(session, named, ids)}
+    by_id = {_id_key(row): row for row in _look_up(database, session, Boke, _COLUMNS, _ID, ids)}
     texts = {_text_key(row) for row in wanted if row["external_id"] is None}
-    alike = query.where(tuple_(Boke.picture_digest, Boke.text_hash).in_(keys)).order_by(Boke.id.desc())
     by_text: dict[Key, Row] = {}
-    for found in _look_up(session, alike, texts):
+    for found in _look_up(database, session, Boke, _COLUMNS, _TEXT, texts):
         row = by_id.get(_id_key(found), found)
-        # One without an id before the others, then the oldest.
-        if _text_key(row) not in by_text or row["external_id"] is None or by_text[_text_key(row)]["external_id"]:
+        other = by_text.get(_text_key(row))
+        if other is None or _rank(row) < _rank(other):
             by_text[_text_key(row)] = row
     return by_id, by_text
+
+
+def _rank(row: Row) -> tuple[bool, int]:
+    """A joke without an id before the others, then the oldest."""
+    return row["external_id"] is not None, row["id"]
 
 
 def _replace(known: Row, row: Row) -> None:

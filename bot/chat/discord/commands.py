@@ -17,6 +17,7 @@ from bot.chat.discord.sending import card_file, excused, joke, promise, source_n
 from bot.chat.discord.settings import show_panel
 from bot.chat.discord.words import MENU, say
 from bot.conversation import Post
+from bot.messages import Language
 from store.answers import RankedAnswer
 
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ log = logging.getLogger(__name__)
 
 Used: TypeAlias = "discord.Interaction[BokeClient]"
 BEST = 5
-_MODE_NAMES = {
-    "boke": "boke (the usual)",
-    "mismatch": "mismatch (a joke that was meant for another picture)",
-    "retrieve": "retrieve (people's best joke about a picture like it)",
-    "article": "article (as in the article this began with)",
-}
 
 
 def add_commands(tree: app_commands.CommandTree[BokeClient]) -> None:
@@ -76,12 +71,10 @@ async def boke(
 @boke.autocomplete("mode")
 async def _modes(interaction: Used, typed: str) -> list[app_commands.Choice[str]]:
     """The modes that the live model has; a fixed list would outlive it."""
-    modes = await interaction.client.service.modes()
-    return [
-        app_commands.Choice(name=locale_str(_MODE_NAMES[mode]), value=mode)
-        for mode in modes
-        if typed.casefold() in mode
-    ]
+    language: Language = "ja" if interaction.locale is discord.Locale.japanese else "en"
+    names = {mode: f"{say(f'mode_{mode}', language)}（{mode}）" for mode in await interaction.client.service.modes()}
+    wanted = typed.strip().casefold()
+    return [app_commands.Choice(name=name, value=mode) for mode, name in names.items() if wanted in name.casefold()]
 
 
 async def boke_this(interaction: Used, message: discord.Message) -> None:

@@ -82,17 +82,13 @@ _JAPANESE = {
     "Today's best jokes of this channel": "このチャンネルの今日のベストを見ます",
     "Erase what the bot has stored about you": "あなたについて覚えていることを消します",
     "Keep the bot away from your pictures": "あなたの写真にボケないようにします",
-    # options and their choices
+    # options
     "picture": "写真",
     "The picture; without one, the last picture in this channel": "ボケてほしい写真。なければこのチャンネルの直前の写真",
     "link": "リンク",
     "A link to a picture": "写真へのリンク",
     "mode": "モード",
     "How the joke is found": "ボケの作り方",
-    "boke (the usual)": "いつものボケ",
-    "mismatch (a joke that was meant for another picture)": "よその写真のボケ",
-    "retrieve (people's best joke about a picture like it)": "似た写真の名作ボケ",
-    "article (as in the article this began with)": "元になった記事のやり方",
     "private": "自分だけ",
     "Only you see the answer": "答えはあなただけに見えます",
     "undo": "取り消す",

@@ -77,7 +77,10 @@ class Commands:
         language = await self._language(command)
         asker = Asker(respond, private=wish.private)
         if first in WORDS["help"]:
-            await asker.tell(say("help", language, **COMMANDS))
+            modes = await self.conversation.service.modes()
+            named = "、".join(f"{mode}（{say(f'mode_{mode}', language)}）" for mode in modes)
+            lines = say("help", language, **COMMANDS), say("help_modes", language, modes=named, **COMMANDS)
+            await asker.tell("\n".join(lines))
         elif wish.unknown:
             await asker.tell(say("not_understood", language, word=wish.unknown[:LONGEST_WORD], **COMMANDS))
         else:

@@ -122,6 +122,7 @@ async def get_stats(request: web.Request) -> web.Response:
             "encoder": facts.encoder,
             "recipe": facts.recipe,
             "vocabulary": facts.vocabulary,
+            "modes": facts.modes,
             "created": facts.created,
             "corpus": {
                 "pictures": sum(side.pictures for side in sides.values()),

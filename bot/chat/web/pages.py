@@ -70,12 +70,28 @@ async def play(request: web.Request) -> web.StreamResponse:
         moved = web.Response(status=303, headers={"Location": request.path})
         moved.set_cookie(LANGUAGE, request.query["lang"], max_age=COOKIE_AGE_S, path="/", samesite="Lax")
         return moved
-    response = aiohttp_jinja2.render_template("play.html", request, {"view": "play"})
+    response = aiohttp_jinja2.render_template("play.html", request, {"view": "play", "modes": await _modes(request)})
     callers.welcome(request, response)
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Vary"] = "Accept-Language, Cookie"
     response.enable_compression()
     return response
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way of answering, as it is offered. `usual`: the one that is taken where nobody chooses."""
+
+    value: str
+    name: str
+    usual: bool
+
+
+async def _modes(request: web.Request) -> list[Mode]:
+    """Those of the live model; what quotes nobody is first."""
+    mine = parts(request)
+    language, usual = mine.callers.language(request), await mine.service.usual_mode()
+    return [Mode(mode, say(f"mode_{mode}", language), mode == usual) for mode in await mine.service.modes()]
 
 
 async def _context(request: web.Request) -> dict[str, Any]:

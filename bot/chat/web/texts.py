@@ -40,6 +40,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "camera": ("カメラで撮る", "Take a photo"),
     "next": ("次の写真もどうぞ", "Got another one?"),
     "next_how": ("ドロップでも貼り付けでも", "Drop or paste works, too"),
+    "mode": ("ボケ方", "Kind of joke"),
     "drop": ("ここで放してください", "Let go here"),
     "channel": ("やりとり", "Conversation"),
     "you": ("あなた", "You"),

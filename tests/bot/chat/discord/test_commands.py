@@ -115,13 +115,14 @@ async def test_the_modes_of_the_live_model_are_offered(discord: DiscordServer, s
         await discord.wait_for_commands()
         offered = await discord.autocomplete("boke", "mode", "", here.taro, here.channel)
         assert [(choice["value"], choice["name"]) for choice in offered] == [
-            ("boke", "いつものボケ"),
-            ("mismatch", "よその写真のボケ"),
-            ("retrieve", "似た写真の名作ボケ"),
-            ("article", "元になった記事のやり方"),
+            ("boke", "いつものボケ（boke）"),
+            ("mismatch", "よその写真のボケ（mismatch）"),
+            ("retrieve", "似た写真の名作ボケ（retrieve）"),
+            ("article", "元になった記事のやり方（article）"),
         ]
-        (typed,) = await discord.autocomplete("boke", "mode", "Ret", here.taro, here.channel)
-        assert typed["value"] == "retrieve"
+        for typed in ("Ret", "名作"):
+            (choice,) = await discord.autocomplete("boke", "mode", typed, here.taro, here.channel)
+            assert choice["value"] == "retrieve"
 
 
 async def test_boke_in_direct_messages(discord: DiscordServer, start_bot: StartBot, cat: bytes) -> None:

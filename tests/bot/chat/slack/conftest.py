@@ -18,7 +18,7 @@ from bot.chat.slack import SlackFrontEnd
 from bot.inference import EngineSettings, Inference
 from bot.worker import ModelPlace
 from store.config import Config
-from tests.bundles import LINES, tiny_bundle
+from tests.bundles import LINES, QUOTES, tiny_bundle
 from tests.servers.slack_server import Channel, File, Message, SlackServer, User
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -97,7 +97,7 @@ def manifest() -> dict[str, Any]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inference]:
     """A worker process that every conversation shares."""
-    model = tiny_bundle(tmp_path_factory.mktemp("models"))
+    model = tiny_bundle(tmp_path_factory.mktemp("models"), quotes=QUOTES)
     inference = Inference(EngineSettings(workers=1, threads=1, queue_size=64, timeout=60), ModelPlace(str(model)))
     await inference.start()
     yield inference

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bot.boke import Place
 from bot.chat.slack.commands import Wish, read_wish
 from tests.bot.chat.slack.conftest import Talk, Talking, is_joke, picture
+from tests.bundles import QUOTES, quoted_at
 from tests.servers.slack_server import Channel
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -101,12 +103,27 @@ async def test_modes(talk: Talk) -> None:
     assert stored is not None
     assert stored.mode == "article"
     await boke(talk, "mode=haiku")
-    assert await private_line(talk) == "そのモードはありません。使えるのは boke・article です。"
+    assert await private_line(talk) == "そのモードはありません。使えるのは boke・mismatch・retrieve・article です。"
+
+
+async def test_a_quoted_joke_names_its_source(talk: Talk) -> None:
+    await talk.joke()
+    for mode in ("retrieve", "mismatch"):
+        await boke(talk, mode)
+        answer = await talk.slack.wait_for_message(talk.channel)
+        quoted = next(number for number, text in enumerate(QUOTES) if text in answer.text)
+        assert quoted_at(quoted) in json.dumps(answer.blocks)
+        await talk.idle()
+        stored = await talk.front.conversation.answer_in(Place("slack", "C1"), answer.ts)
+        assert stored is not None
+        assert (stored.mode, stored.source_url) == (mode, quoted_at(quoted))
 
 
 async def test_help_and_what_it_does_not_understand(talk: Talk) -> None:
     await boke(talk, "help")
-    assert "「これでボケて」" in await private_line(talk)
+    help = await private_line(talk)
+    assert "「これでボケて」" in help
+    assert "retrieve（似た写真の名作ボケ）" in help
     await boke(talk, "<b> & co")
     line = await talk.slack.wait_for_ephemeral(talk.taro, talk.channel)
     assert line.plain.startswith("「<b>」の意味がわかりませんでした。")

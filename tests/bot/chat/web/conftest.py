@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.bot.running import RunningBot, run_bot
-from tests.bundles import tiny_bundle
+from tests.bundles import QUOTES, tiny_bundle
 
 DATA = Path(__file__).resolve().parents[3] / "data"
 ADMIN_TOKEN = "an-admin-token"
@@ -20,7 +20,7 @@ ADMIN_TOKEN = "an-admin-token"
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model's folder."""
-    return tiny_bundle(tmp_path_factory.mktemp("bundle"))
+    return tiny_bundle(tmp_path_factory.mktemp("bundle"), quotes=QUOTES)
 
 
 @pytest.fixture(scope="session")

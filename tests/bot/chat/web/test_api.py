@@ -24,7 +24,7 @@ from tests.bokemodel import formats
 from tests.bokemodel.formats import encode
 from tests.bot.chat.web.conftest import ADMIN_TOKEN, ask, error_of, form, photo
 from tests.bot.running import RunningBot
-from tests.bundles import LINES
+from tests.bundles import LINES, QUOTES, quoted_at
 
 
 async def check(http: aiohttp.ClientSession, schema: str, content: Any) -> None:
@@ -68,6 +68,14 @@ async def test_a_seed_gives_the_same_joke(http: aiohttp.ClientSession) -> None:
     assert first["boke"] == second["boke"]
     others = [(await ask(http, picture, seed=str(seed)))["candidates"] for seed in range(8, 11)]
     assert any(other != first["candidates"] for other in others)
+
+
+async def test_a_quoted_joke_comes_with_its_source(http: aiohttp.ClientSession) -> None:
+    for mode in ("retrieve", "mismatch"):
+        answer = await ask(http, photo(), mode=mode)
+        assert answer["mode"] == mode
+        assert answer["source_url"] == quoted_at(QUOTES.index(answer["boke"]))
+    assert "source_url" not in await ask(http, photo())
 
 
 async def test_modes(http: aiohttp.ClientSession) -> None:

@@ -18,7 +18,7 @@ from tests.bokemodel import formats
 from tests.bot.chat.web.browser import DESKTOP, PHONE, Visit, run_browser, visit
 from tests.bot.chat.web.conftest import DATA
 from tests.bot.running import RunningBot
-from tests.bundles import LINES
+from tests.bundles import LINES, QUOTES, quoted_at
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -102,6 +102,27 @@ async def test_another_one(browser: Browser, bot: RunningBot) -> None:
         await expect(again).to_have_count(1)
         await expect(again).to_be_focused()
         await visitor.picture("again-desktop-light")
+
+
+async def test_another_kind_of_joke(browser: Browser, bot: RunningBot) -> None:
+    async with visit(browser, bot) as visitor:
+        await visitor.open()
+        choice = visitor.page.get_by_label("ボケ方")
+        await expect(choice).to_have_value("boke")
+        offered = await choice.locator("option").all_inner_texts()
+        assert offered == ["いつものボケ", "よその写真のボケ", "似た写真の名作ボケ", "元になった記事のやり方"]
+        await choice.select_option("retrieve")
+        await visitor.choose(CAT)
+        await visitor.page.locator(".joke").wait_for()
+        joke = await visitor.page.locator(".joke").inner_text()
+        assert joke in QUOTES
+        link = visitor.page.get_by_role("link", name="jokes.example")
+        assert await link.get_attribute("href") == quoted_at(QUOTES.index(joke))
+        await expect(choice).to_have_value("retrieve")
+        await choice.select_option("boke")
+        await visitor.page.get_by_role("button", name="もう一回").click()
+        await expect(visitor.page.locator(".joke")).to_have_count(2)
+        assert await visitor.page.locator(".joke").last.inner_text() in LINES
 
 
 async def test_it_is_thinking(browser: Browser, bot: RunningBot) -> None:

@@ -11,10 +11,11 @@ export class Refusal extends Error {
   }
 }
 
-/** A joke about a picture; `againOf` is the id of the answer before. */
-export async function askForJoke(file, againOf) {
+/** A joke about a picture, found in the way called `mode`; `againOf` is the id of the answer before. */
+export async function askForJoke(file, mode, againOf) {
   if (file.size > page.max_bytes) throw new Refusal("too_large", say("too_large"), false);
   const form = new FormData();
+  form.append("mode", mode);
   if (againOf) form.append("again_of", againOf);
   form.append("image", file, file.name || "picture");
   return (await call("/api/boke", { method: "POST", body: form })).json();

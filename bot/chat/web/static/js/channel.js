@@ -13,6 +13,7 @@ export class Channel {
     this.count = 0;
     this.running = 0;
     this.waiting = [];
+    this.mode = document.getElementById("mode");
   }
 
   /** Show the files as posts and have each answered. */
@@ -35,7 +36,7 @@ export class Channel {
     announce(say("thinking"));
     await this.turn();
     try {
-      const answer = await askForJoke(file, before?.id);
+      const answer = await askForJoke(file, this.mode.querySelector("select").value, before?.id);
       thinking.remove();
       addAnswer(answers, answer, () => this.ask(file, answers, answer));
       announce(say("answered", { text: answer.boke }));
@@ -62,6 +63,7 @@ export class Channel {
     const composer = document.getElementById("composer");
     composer.hidden = document.getElementById("heading").hidden = false;
     const hadFocus = hero.contains(document.activeElement);
+    composer.prepend(this.mode); // what was chosen stays chosen
     hero.remove();
     if (hadFocus) composer.querySelector("button").focus({ preventScroll: true });
   }
