@@ -17,7 +17,8 @@ between vocabularies: a closed one pays for each unknown word as a character uni
 
 Made by `python -m training.experiment --data FOLDER`, which runs what is missing and writes this file anew. Runs with fewer
 epochs than their recipe has are marked: they say less, and runs of different budgets cannot be compared. Weights (an epoch's,
-or the average) are chosen on the held-out pictures, so the figures are a little too good. What is not in the table was not run.
+or the average) are chosen on the held-out pictures, so the figures are a little too good. Runs that are not in the table have
+not been run.
 """
 
 
