@@ -220,5 +220,7 @@ class BokeClient(commands.AutoShardedBot):
         if isinstance(error, discord.HTTPException | OSError | TimeoutError):
             if getattr(error, "status", None) != 401 and not self.is_closed():
                 log.error("Discord: %s: %s", event_method, error)
+        elif self.app.leaving:  # what it needed is closed already; nobody can do anything about it
+            log.debug("Discord: %s while leaving: %s", event_method, error)
         else:
             log.error("Discord: %s failed", event_method, exc_info=error)
