@@ -26,7 +26,6 @@ units = 400
 [decoder]
 embed = 24
 hidden = 24
-words = 0
 words = 8
 [train]
 epochs = {epochs}
