@@ -124,6 +124,8 @@ class Posts:
                 return
             if has_links(message.content):
                 await asyncio.sleep(EMBED_WAIT_S)  # the embed comes as an edit, and is answered there
+                if self.client.app.leaving:
+                    return
             raise BokeRefused("help_direct" if message.guild is None else "mention_with_picture")
         except BokeRefused as refusal:
             if await self.conversation.claim(Post(place, (), str(message.id))):

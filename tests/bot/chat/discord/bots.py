@@ -99,6 +99,7 @@ async def running(
         await server.wait_for_request("PUT", "/commands$")
         yield Bot(app, front_end, server)
     finally:
+        app.leaving = True  # as App.stop says
         await front_end.stop()
         app.service.close()
         app.database.close()
