@@ -5,7 +5,7 @@ Whatever reads it streams: memory does not grow with the number of jokes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from store.database import Database
 from store.tables import Answer, AnswerFeature, Boke, Odai, Picture, Vote
 
 ROWS = 2000  # fetched from the database at a time
+AT_ONCE = 500  # pictures asked for in one query
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +160,19 @@ def read_voted(
                     url=row.source_url,
                 )
                 yield VotedJoke(joke, np.frombuffer(row.vector, "<f4").astype(np.float32))
+
+
+def read_addresses(database: Database, pictures: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Where jokes stand, as far as it is known: by picture and text. Raises: DatabaseUnavailable"""
+    found: dict[tuple[str, str], str] = {}
+    with database.reader() as session:
+        for start in range(0, len(pictures), AT_ONCE):
+            some = pictures[start : start + AT_ONCE]
+            query = select(Boke.picture_digest, Boke.text, Boke.url).where(
+                Boke.picture_digest.in_(some), Boke.url.is_not(None)
+            )
+            found |= {(row.picture_digest, row.text): row.url for row in session.execute(query)}
+    return found
 
 
 def read_pictures(database: Database) -> Iterator[StoredPicture]:

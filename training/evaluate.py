@@ -108,7 +108,10 @@ def main(
     if as_json:
         print(json.dumps(evaluation.metrics.to_json(), allow_nan=False))
         return
-    print_table(Console(), evaluation, boke_model.bundle.manifest.language, "the score is ln p per character")
+    judge = (
+        "ln p per character: the model has no sense of its own" if boke_model.funny is None else "the model's own sense"
+    )
+    print_table(Console(), evaluation, boke_model.bundle.manifest.language, judge)
     if found.trained:
         print(f"Left out, because the model was trained on them: {found.trained:,} of the corpus's pictures.")
 

@@ -68,11 +68,17 @@ class Start:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model, and how it went. `keys`: of the jokes it was trained on, sorted."""
+    """A trained model, and how it went.
+
+    Attributes:
+        keys: of the jokes it was trained on, sorted.
+        left_out: what its word layer says of the training pictures; None where it has none, or an older one.
+    """
 
     bundle: Bundle
     trained: Trained
     keys: NDArray[np.uint64]
+    left_out: LeftOut | None
 
 
 def sample_texts(texts: StoredTexts, count: int) -> list[str]:
@@ -221,7 +227,7 @@ def fit(
         # As they are stored, so that what is measured is what is published.
         {name: array.astype(np.float16).astype(np.float32) for name, array in decoder.arrays().items()},
     )
-    return Fitted(bundle, trained, np.unique(keys))
+    return Fitted(bundle, trained, np.unique(keys), left_out)
 
 
 class _Jokes:

@@ -95,7 +95,8 @@ def measure(
     Args:
         pictures: in any order, each digest once, with vectors of the model's own encoder.
         written: for `novelty`: is a text one of the corpus? Left out, the corpus is these pictures' jokes.
-        scorer: for `spearman_funny`; left out, the score is ln p per character.
+        scorer: for `spearman_funny`; left out, it is the model's own sense of what is funny, or ln p per character where it
+            has none.
         seed: of the samples, the answers and the bootstrap.
 
     Raises:
@@ -133,7 +134,10 @@ def measure(
     sums |= _variety(answers, model.bundle.manifest.language, written or (lambda text: text_hash(text) in hashes))
 
     per_character = log_probs / (characters + 1)
-    scores = scorer(features[owners], texts, log_probs) if scorer else per_character
+    if scorer is not None:
+        scores = scorer(features[owners], texts, log_probs)
+    else:
+        scores = per_character if model.funny is None else _sense(model, features, owners, jokes)
     sums["spearman_funny"] = _funny(scores, jokes, owners, len(pictures))
     sums["funny_by_likelihood"] = _funny(per_character, jokes, owners, len(pictures))
     sums["funny_by_length"] = _funny(characters.astype(np.float64), jokes, owners, len(pictures))
@@ -274,6 +278,16 @@ def n_gram_units(text: str, language: str) -> list[str]:
 def counts_characters(language: str) -> bool:
     """Are n-grams of this language made of characters?"""
     return language.split("-")[0] in _WITHOUT_SPACES
+
+
+def _sense(model: BokeModel, features: Features, owners: Ints, jokes: Sequence[Joke]) -> Floats:
+    """What the model's own sense of what is funny says of the jokes with stars, NaN for the others: (N,)."""
+    scores = np.full(len(jokes), np.nan)
+    starred = np.array([i for i, joke in enumerate(jokes) if joke.stars is not None], np.int64)
+    for start in range(0, len(starred), _TEXTS_AT_ONCE):
+        part = starred[start : start + _TEXTS_AT_ONCE]
+        scores[part] = model.funny_of_features(features[owners[part]], [jokes[i].text for i in part])
+    return scores
 
 
 def _funny(scores: Floats, jokes: Sequence[Joke], owners: Ints, pictures: int) -> Sums:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,11 +22,22 @@ from store.types import now
 from store.words import WordFilter
 from training.bringing import Options, crawl_stage, import_stage
 from training.champion import Live, comparable, live_model, remember_learned
-from training.corpus import StoredPicture, VotedJoke, count_pictures, read_jokes, read_pictures, read_voted
+from training.corpus import (
+    StoredPicture,
+    VotedJoke,
+    count_pictures,
+    read_addresses,
+    read_jokes,
+    read_pictures,
+    read_voted,
+)
 from training.dataset import Dataset
+from training.examples import find_examples
 from training.features import FeatureStore, compute_missing
 from training.filters import Domain, Filters
 from training.fitting import CannotTrain, Fitted, choose_start, fit, load_tokens
+from training.funny import MOST as MOST_VOTED
+from training.funny import fit_funny
 from training.judging import Rule, Verdict, judge
 from training.measure import Evaluation, measure
 from training.progress import Report
@@ -70,6 +82,7 @@ class Night:
         except (CannotTrain, TrainingDiverged):  # it would end so again
             work.clear()
             raise
+        fitted = self._add_extras(work, dataset, fitted, encoder)
         verdict, evaluation = self._evaluate(dataset, fitted, encoder, live)
         message = self._publish(work, begun, fitted, verdict, evaluation)
         work.clear()
@@ -242,6 +255,35 @@ class Night:
                 f"({trained.chosen}), {len(start.tokenizer):,} units"
             )
             return fitted
+
+    def _add_extras(self, work: Workplace, dataset: Dataset, fitted: Fitted, encoder: Encoder) -> Fitted:
+        """What the model carries beside its decoder: a sense of what is funny, and jokes to quote."""
+        with self.recorder.stage("extras") as stage:
+            bundle = fitted.bundle
+            tokens = load_tokens(
+                work.folder, dataset.selection.texts, bundle.tokenizer, lambda _: self.recorder.check()
+            )
+            answers = self.recorder.patiently(lambda: self._answers(encoder))
+            learned = fit_funny(bundle, dataset, tokens, left_out=fitted.left_out, answers=answers)
+            examples = find_examples(
+                dataset, lambda digests: self.recorder.patiently(lambda: read_addresses(self.database, digests))
+            )
+            quoted = len(examples) if examples else 0
+            if learned is None:
+                stage.note = "no sense of what is funny (too few stars and votes)"
+            else:
+                stage.count(funny_jokes=learned.jokes, funny_correlation=round(learned.correlation, 3))
+                stage.note = f"funny: {learned.correlation:.2f} with the stars of {learned.jokes:,} jokes"
+            stage.count(quoted_pictures=quoted)
+            stage.note += f"; {quoted:,} pictures' jokes to quote"
+            extra = {**(learned.funny.files() if learned else {}), **(examples.files() if examples else {})}
+            return replace(fitted, bundle=replace(bundle, extra={**bundle.extra, **extra}))
+
+    def _answers(self, encoder: Encoder) -> list[VotedJoke]:
+        """The bot's own that people voted on, the last ones."""
+        share = self.config.retrain.dev_share
+        voted = read_voted(self.database, encoder.name, encoder.weights_digest, dev_share=share, split="train")
+        return list(deque(voted, MOST_VOTED))
 
     def _evaluate(
         self, dataset: Dataset, fitted: Fitted, encoder: Encoder, live: Live | None
