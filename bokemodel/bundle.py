@@ -26,12 +26,13 @@ from numpy.typing import NDArray
 from bokemodel.archives import npz_bytes, read_npz
 from bokemodel.errors import BundleError, BundleMissing, BundleTampered, BundleTooNew, BundleTruncated
 from bokemodel.packing import Normalizer
+from bokemodel.registry import MANIFEST
 from bokemodel.search import SearchSettings
 from bokemodel.tokenizer import Tokenizer
 from bokemodel.words import tokenizer_of
 
 FORMAT_VERSION = 1
-MANIFEST, TOKENIZER, DECODER = "manifest.json", "tokenizer.model", "decoder.npz"
+TOKENIZER, DECODER = "tokenizer.model", "decoder.npz"
 
 
 @dataclass(frozen=True)

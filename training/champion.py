@@ -13,8 +13,8 @@ from bokemodel.bundle import Bundle, load_bundle
 from bokemodel.encoders.base import Encoder
 from bokemodel.errors import BundleError, BundleMissing
 from bokemodel.model import STARTER
+from bokemodel.registry import current_folder
 from training.fitting import Parent
-from training.publish import current_folder
 
 log = logging.getLogger(__name__)
 LEARNED = "learned"  # folder in data.dir; a file for each bundle, named by its digest

@@ -15,6 +15,7 @@ from typing import Any
 from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder
 from bokemodel.model import BokeModel
+from bokemodel.registry import current_folder, published
 from store.config import Config
 from store.database import Database
 from store.runs import copy_epochs, last_runs, update_run
@@ -41,7 +42,7 @@ from training.funny import fit_funny
 from training.judging import Rule, Verdict, judge
 from training.measure import Evaluation, measure
 from training.progress import Report
-from training.publish import bundle_name, current_folder, publish, published
+from training.publish import bundle_name, publish
 from training.recording import Kept, Recorder, Stage
 from training.selection import Selection, read_selection, write_selection
 from training.snapshots import Snapshots

@@ -1,32 +1,25 @@
 """Which model is live: `models/current`, a link that one rename moves; the older ones beside it, to go back to.
 
-    models/20240501-033512-3f2a9c1b   a bundle, named by the moment it was trained
-    models/current                    a link to one of them
-    models/withdrawn                  names that were rolled back; they are not gone back to
-
-`python -m training.publish --list` and `--rollback`.
+What the folder holds, `bokemodel.registry` says. `python -m training.publish --list`, `--rollback` and `--use NAME`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import shutil
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bokemodel.bundle import MANIFEST, Bundle, load_bundle, save_bundle
+from bokemodel.bundle import Bundle, load_bundle, save_bundle
 from bokemodel.errors import BundleError
+from bokemodel.registry import CURRENT, NAME, WITHDRAWN, Published, published, withdrawn
 from training.snapshots import write_whole
 
-CURRENT, WITHDRAWN = "current", "withdrawn"
-_NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+STARTER = "starter"  # the model that comes with the program, by name
 _HALF = re.compile(r"\.(current\.|\d{8}-\d{6}-[0-9a-f]{8}\.)")  # what a process that was killed leaves
 
 
@@ -42,39 +35,10 @@ class CannotPublish(PublishError):
     """The models folder cannot be written, or is not what it should be."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """A bundle in the models folder.
-
-    Attributes:
-        name: of its folder. digest: of its manifest, which is the bundle's.
-        created, recipe, encoder: as its manifest says.
-        bits_per_char: on held-out pictures, when it was trained; None where that is not known.
-        live: is it the current one?
-        withdrawn: was it rolled back?
-    """
-
-    name: str
-    digest: str
-    path: Path
-    created: str
-    recipe: str
-    encoder: str
-    bits_per_char: float | None
-    live: bool
-    withdrawn: bool
-
-
 def bundle_name(created: str, key: str) -> str:
     """The folder of a bundle that was trained at a moment (ISO 8601, UTC) by the run of that key (hex)."""
     digits = re.sub(r"\D", "", created)[:14]
     return f"{digits[:8]}-{digits[8:]}-{key[:8]}"
-
-
-def current_folder(models: Path) -> Path | None:
-    """The live bundle's own folder, or None where none was published."""
-    current = models / CURRENT
-    return current.resolve() if current.exists() else None
 
 
 def publish(models: Path, bundle: Bundle, name: str, keep: int) -> Path:
@@ -84,7 +48,7 @@ def publish(models: Path, bundle: Bundle, name: str, keep: int) -> Path:
 
     Raises: CannotPublish; the old model then stays live.
     """
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(f"{name} is no name of a bundle")
     place = models / name
     try:
@@ -97,29 +61,6 @@ def publish(models: Path, bundle: Bundle, name: str, keep: int) -> Path:
     except OSError as error:
         raise CannotPublish(f"{models}: cannot publish: {error.strerror or error}; the old model stays") from None
     return place
-
-
-def published(models: Path) -> list[Published]:
-    """All bundles of the folder, oldest first; what is no whole bundle is left out."""
-    live, withdrawn = current_folder(models), _withdrawn(models)
-    found = []
-    for path in sorted(models.glob("*")) if models.is_dir() else []:
-        text, facts = _manifest(path) if _NAME.fullmatch(path.name) else (b"", None)
-        if facts is not None:
-            found.append(
-                Published(
-                    path.name,
-                    hashlib.sha256(text).hexdigest(),
-                    path,
-                    str(facts.get("created", "")),
-                    str(facts.get("recipe", "")),
-                    str(facts.get("encoder", "")),
-                    facts.get("metrics", {}).get("bits_per_char"),
-                    path.resolve() == live,
-                    path.name in withdrawn,
-                )
-            )
-    return found
 
 
 def rollback(models: Path) -> Published | None:
@@ -135,9 +76,9 @@ def rollback(models: Path) -> Published | None:
         raise NothingToRollBackTo(f"{models}: nothing is published here, so there is nothing to roll back")
     older = [bundle for bundle in known if bundle.name < live.name and not bundle.withdrawn]
     try:
-        _write_withdrawn(models, _withdrawn(models) | {live.name})
+        _write_withdrawn(models, withdrawn(models) | {live.name})
         if not older:
-            (models / CURRENT).unlink()
+            _clear_current(models)
             return None
         _point_to(models, older[-1].name)
     except OSError as error:
@@ -145,11 +86,43 @@ def rollback(models: Path) -> Published | None:
     return next(bundle for bundle in published(models) if bundle.live)
 
 
+def use(models: Path, name: str) -> Published | None:
+    """Make a bundle of the folder live, whether or not it was rolled back before; `STARTER` takes all away: None.
+
+    Raises: CannotPublish: there is no such bundle, or it is damaged; the old model then stays live.
+    """
+    known = {bundle.name: bundle for bundle in published(models)}
+    if name not in known and name != STARTER:
+        raise CannotPublish(f"{models} holds no model called {name}; --list names those that are there")
+    try:
+        if name == STARTER:
+            _clear_current(models)
+            return None
+        load_bundle(known[name].path)
+        _point_to(models, name)
+        _write_withdrawn(models, withdrawn(models) - {name})
+    except BundleError as error:
+        raise CannotPublish(f"{name} cannot be used: {error}") from None
+    except OSError as error:
+        raise CannotPublish(f"{models}: cannot publish: {error.strerror or error}; the old model stays") from None
+    return next(bundle for bundle in published(models) if bundle.live)
+
+
+def _clear_current(models: Path) -> None:
+    _check_is_link(models / CURRENT)
+    (models / CURRENT).unlink(missing_ok=True)
+    _sync(models)
+
+
+def _check_is_link(current: Path) -> None:
+    if current.is_dir() and not current.is_symlink():
+        raise CannotPublish(f"{current} is a folder, not a link; rename it, and set model.path if it is a model")
+
+
 def _point_to(models: Path, name: str) -> None:
     """Swap the link. Its target is relative: the folder can be moved or mounted elsewhere."""
     current = models / CURRENT
-    if current.is_dir() and not current.is_symlink():
-        raise CannotPublish(f"{current} is a folder, not a link; rename it, and set model.path if it is a model")
+    _check_is_link(current)
     half = models / f".{CURRENT}.{os.getpid()}"
     half.unlink(missing_ok=True)
     half.symlink_to(name, target_is_directory=True)
@@ -167,12 +140,12 @@ def _prune(models: Path, keep: int) -> None:
             aside = models / f".{bundle.name}.gone"
             os.replace(bundle.path, aside)  # a reader finds a whole bundle or none
             shutil.rmtree(aside, ignore_errors=True)
-    names, left = _withdrawn(models), {bundle.name for bundle in published(models)}
+    names, left = withdrawn(models), {bundle.name for bundle in published(models)}
     if not names <= left:
         _write_withdrawn(models, names & left)
 
 
-def _write_withdrawn(models: Path, names: set[str]) -> None:
+def _write_withdrawn(models: Path, names: frozenset[str]) -> None:
     write_whole(models / WITHDRAWN, "".join(f"{name}\n" for name in sorted(names)).encode())
 
 
@@ -182,22 +155,6 @@ def _is_whole(place: Path) -> bool:
     except (BundleError, OSError):
         return False
     return True
-
-
-def _manifest(path: Path) -> tuple[bytes, dict[str, Any] | None]:
-    try:
-        text = (path / MANIFEST).read_bytes()
-        facts = json.loads(text)
-    except (OSError, ValueError):
-        return b"", None
-    return text, facts if isinstance(facts, dict) else None
-
-
-def _withdrawn(models: Path) -> set[str]:
-    try:
-        return set((models / WITHDRAWN).read_text(encoding="utf-8").split())
-    except (OSError, UnicodeDecodeError):
-        return set()
 
 
 def _clear_halves(models: Path) -> None:
@@ -223,11 +180,14 @@ def _sync(folder: Path) -> None:
 
 def main(
     go_back: Annotated[bool, typer.Option("--rollback", help="Make the model before the current one live.")] = False,
+    chosen: Annotated[
+        str | None, typer.Option("--use", metavar="NAME", help="Make this model live; starter: the one that ships.")
+    ] = None,
     show: Annotated[bool, typer.Option("--list", help="Show the models that are there.")] = False,
     models: Annotated[Path | None, typer.Option(metavar="DIR", help="The models folder.", show_default=False)] = None,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="The configuration.", show_default=False)] = None,
 ) -> None:
-    """See which models are there, and go back to the one before."""
+    """See which models are there, go back to the one before, or choose one."""
     from store.config import load_config
     from store.errors import ConfigError
 
@@ -236,7 +196,10 @@ def main(
         if go_back:
             found = rollback(folder)
             print(f"{found.name} is live" if found else "nothing older is there: the starter model is live")
-        if show or not go_back:
+        if chosen is not None:
+            found = use(folder, chosen)
+            print(f"{found.name if found else 'the starter model'} is live")
+        if show or not (go_back or chosen):
             _print_list(folder)
     except (PublishError, ConfigError) as error:
         print(f"publish: {error}", file=sys.stderr)
@@ -250,9 +213,9 @@ def _print_list(folder: Path) -> None:
     table = Table("name", "recipe", "encoder", "bits per character", "", box=None)
     table.columns[0].no_wrap = True
     for bundle in reversed(published(folder)):
-        bits = "-" if bundle.bits_per_char is None else f"{bundle.bits_per_char:.3f}"
+        bits = "-" if bundle.facts.bits_per_char is None else f"{bundle.facts.bits_per_char:.3f}"
         state = "live" if bundle.live else "rolled back" if bundle.withdrawn else ""
-        table.add_row(bundle.name, bundle.recipe, bundle.encoder, bits, state)
+        table.add_row(bundle.name, bundle.facts.recipe, bundle.facts.encoder, bits, state)
     if table.row_count:
         Console().print(table)
     else:

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bokemodel.bundle import DECODER, MANIFEST, TOKENIZER, load_bundle, save_bundle
+from bokemodel.bundle import DECODER, TOKENIZER, load_bundle, save_bundle
 from bokemodel.errors import BundleMissing, BundleTampered, BundleTooNew, BundleTruncated
+from bokemodel.registry import MANIFEST
 from tests.bokemodel.conftest import Small
 
 

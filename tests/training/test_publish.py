@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from bokemodel.bundle import Bundle, load_bundle
+from bokemodel.registry import current_folder, published
 from tests.bundles import tiny_bundle
 from training.publish import (
     CannotPublish,
     NothingToRollBackTo,
     bundle_name,
-    current_folder,
     publish,
-    published,
     rollback,
+    use,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,6 +115,31 @@ def test_what_was_rolled_back_goes_with_what_is_older(tmp_path: Path, bundle: Bu
         put(tmp_path, bundle, number, keep=2)
     assert names(tmp_path) == [name(4), name(5)]
     assert not (tmp_path / "withdrawn").read_text()
+
+
+def test_any_bundle_can_be_chosen(tmp_path: Path, bundle: Bundle) -> None:
+    for number in (1, 2, 3):
+        put(tmp_path, bundle, number)
+    rollback(tmp_path)
+    found = use(tmp_path, name(3))
+    assert found is not None
+    assert (found.name, found.live, found.withdrawn, live(tmp_path)) == (name(3), True, False, "number 3")
+    assert use(tmp_path, name(1)) == use(tmp_path, name(1))
+    assert live(tmp_path) == "number 1"
+    for _ in range(2):
+        assert use(tmp_path, "starter") is None
+        assert current_folder(tmp_path) is None
+    assert names(tmp_path) == [name(1), name(2), name(3)]
+
+
+def test_what_cannot_be_chosen_changes_nothing(tmp_path: Path, bundle: Bundle) -> None:
+    put(tmp_path, bundle, 1)
+    (put(tmp_path, bundle, 2) / "decoder.npz").write_bytes(b"damaged")
+    use(tmp_path, name(1))
+    for wrong, reason in ((name(2), "cut short"), (name(3), "no model called"), ("../models", "no model called")):
+        with pytest.raises(CannotPublish, match=reason):
+            use(tmp_path, wrong)
+        assert live(tmp_path) == "number 1"
 
 
 def test_publishing_again_after_a_kill_does_the_rest(tmp_path: Path, bundle: Bundle) -> None:
@@ -219,6 +244,8 @@ def test_the_command_line(tmp_path: Path, bundle: Bundle) -> None:
     back = command("--rollback", "--models", str(tmp_path))
     assert (back.returncode, back.stdout.strip()) == (0, f"{name(1)} is live")
     assert "starter" in command("--rollback", "--models", str(tmp_path)).stdout
+    assert command("--use", name(2), "--models", str(tmp_path)).stdout.strip() == f"{name(2)} is live"
+    command("--use", "starter", "--models", str(tmp_path))
     failed = command("--rollback", "--models", str(tmp_path))
     assert failed.returncode == 1
     assert len(failed.stderr.strip().splitlines()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,19 +15,22 @@ from bokemodel import BokeModel
 from bokemodel.bundle import load_bundle
 from bokemodel.chainer_compat import chainer
 from bokemodel.pictures import open_file
+from bokemodel.registry import current_folder, published
 from store.answers import NewAnswer, add_answer, save_feature
 from store.config import Config
 from store.locks import LockHeld, hold_lock, lock_lease
 from store.runs import last_runs
 from store.tables import RunEpoch
 from store.votes import vote
+from tests.bundles import DOES, WHO
 from tests.training.small import JOKES, PHOTOS, SmallHouse, finish, small_recipe, start, write_corpus, write_recipe
 from training import night
-from training.publish import current_folder, published, rollback
+from training.publish import rollback
 from training.recording import Recorder, Stopped
 from training.retrain import FAILED, NOTHING, PUBLISHED
 
 Make = Callable[..., Config]
+STAGES = ["crawl", "import", "corpus", "features", "train", "extras", "evaluate", "publish"]
 
 
 @pytest.fixture
@@ -51,13 +55,46 @@ def test_from_nothing_to_a_model_that_answers(house: SmallHouse, tmp_path: Path)
     assert manifest.search["max_tokens"] >= 8
 
 
+def test_the_model_quotes_jokes_and_says_where_they_stand(house: SmallHouse, tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path)
+    lines = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
+    where = {line["text"]: f"https://bokete.example/boke/{number}" for number, line in enumerate(lines)}
+    told = "\n".join(json.dumps({**line, "url": where[line["text"]]}, ensure_ascii=False) for line in lines)
+    corpus.write_text(told, encoding="utf-8")
+    house.run(small_recipe(tmp_path), corpus)
+    model = BokeModel.load(house.models / "current")
+    assert set(model.modes) == {"boke", "article", "retrieve", "mismatch"}
+    for mode in ("retrieve", "mismatch"):
+        (told_of,) = model.boke([open_file(PHOTOS[0])], n=1, mode=mode, seed=0)
+        assert told_of[0].source == where[told_of[0].text]
+
+
+def test_the_model_has_a_sense_of_what_is_funny(house: SmallHouse, tmp_path: Path) -> None:
+    """Where the stars can be told from the text: here they follow one of its words."""
+    corpus = write_corpus(tmp_path, jokes=16)
+    lines = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        line["stars"] = 50 if DOES[0] in line["text"] or DOES[1] in line["text"] else 1
+        line["ratings"] = 100
+    corpus.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
+    house.run(small_recipe(tmp_path), corpus)
+    model = BokeModel.load(house.models / "current")
+    features = model.encoder.encode([open_file(PHOTOS[0])] * 2)
+    liked, other = model.funny_of_features(features, [WHO[0] + DOES[0], WHO[0] + DOES[2]])
+    assert liked > other
+    (run,) = last_runs(house.database, 1)
+    assert run.metrics["spearman_funny"] > 0.3  # on held-out pictures, by the model's own sense
+    extras = next(stage for stage in run.stages if stage["name"] == "extras")
+    assert extras["funny_correlation"] > 0
+
+
 def test_what_a_run_did_is_written_down(house: SmallHouse, tmp_path: Path) -> None:
     house.run(small_recipe(tmp_path, epochs=3), write_corpus(tmp_path))
     (run,) = last_runs(house.database, 5)
     assert (run.state, run.trigger, run.recipe) == ("published", "hand", "small")
     assert run.bundle_digest == load_bundle(house.models / "current").digest
     names = [stage["name"] for stage in run.stages]
-    assert names == ["crawl", "import", "corpus", "features", "train", "evaluate", "publish"]
+    assert names == STAGES
     by_name = {stage["name"]: stage for stage in run.stages}
     assert by_name["crawl"]["state"] == "skipped"
     assert all(stage["seconds"] >= 0 for stage in run.stages)
@@ -307,7 +344,7 @@ def test_the_command_line(tmp_path: Path) -> None:
         start(tmp_path, "--import", str(corpus), "--recipe", str(recipe), "--models", str(tmp_path / "elsewhere"))
     )
     assert code == PUBLISHED, err
-    assert all(name in out for name in ("crawl", "import", "corpus", "features", "train", "evaluate", "publish"))
+    assert all(name in out for name in STAGES)
     assert load_bundle(tmp_path / "elsewhere" / "current")
     code, out, err = finish(start(tmp_path, "--recipe", str(recipe), "--models", str(tmp_path / "elsewhere")))
     assert code == NOTHING

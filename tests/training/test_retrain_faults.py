@@ -22,6 +22,7 @@ import pytest
 from sqlalchemy import make_url, select
 
 from bokemodel.bundle import Bundle, load_bundle
+from bokemodel.registry import current_folder
 from store.config import Config
 from store.database import open_database
 from store.runs import last_runs
@@ -36,7 +37,6 @@ from tests.training.small import (
     write_recipe,
 )
 from training import bringing, night, recording
-from training.publish import current_folder
 from training.retrain import FAILED, NOTHING, PUBLISHED
 
 Make = Callable[..., Config]
