@@ -7,12 +7,12 @@ import logging
 from functools import partial
 from typing import Any
 
-import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.boke import BokeRefused
 from bot.chat.web.keys import parts
+from bot.chat.web.views.base import render_error
 from store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -91,8 +91,7 @@ def refusal(request: web.Request, refused: BokeRefused) -> web.Response:
     if request.path.startswith("/api/") or request.path in ("/healthz", "/metrics"):
         response = reply({"error": refused.code, "message": message}, status)
     else:
-        context = {"message": message, "status": status, "view": ""}
-        response = aiohttp_jinja2.render_template("error.html", request, context, status=status)
+        response = render_error(request, message, status)
     if status in (429, 503):
         response.headers["Retry-After"] = str(refused.retry_after or RETRY_S)
     if status == 401:

@@ -90,7 +90,7 @@ class WebFrontEnd:
         await self.parts.fetcher.close()
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._count, refusals], client_max_size=MAX_BODY)
+        app = web.Application(middlewares=[self._count, pages.switch_language, refusals], client_max_size=MAX_BODY)
         app[PARTS] = self.parts
         app.on_response_prepare.append(add_headers)
         api.add_routes(app.router)

@@ -11,7 +11,10 @@ import pytest
 from yarl import URL
 
 from bot.chat.web import pages
-from bot.chat.web.texts import FOR_SCRIPTS, texts
+from bot.chat.web.texts import base, texts
+from bot.chat.web.views import VIEWS
+from bot.chat.web.views.base import View
+from tests.bot.running import RunningBot
 
 FIRST_VIEW = 150_000  # bytes
 
@@ -34,20 +37,37 @@ class Links(HTMLParser):
 
 
 def sources() -> Iterator[tuple[str, str]]:
+    """All that is our own of templates, styles and scripts."""
     for folder in (pages.STATIC, pages.TEMPLATES):
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
+            if path.is_file() and "vendor" not in path.parts:
                 yield path.name, path.read_text(encoding="utf-8")
 
 
-async def test_the_first_view_is_small_and_comes_from_here_alone(http: aiohttp.ClientSession) -> None:
-    async with http.get("/") as response:
+def imported(script: str) -> set[str]:
+    """Names of the modules that a script in static/js needs, its own among them."""
+    found, waiting = set(), [script]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += re.findall(r'^import .*"\./([\w-]+\.js)"', (pages.STATIC / "js" / name).read_text(), re.M)
+    return found
+
+
+each_view = pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+
+
+@each_view
+async def test_the_first_view_is_small_and_comes_from_here_alone(http: aiohttp.ClientSession, view: View) -> None:
+    async with http.get(view.path) as response:
+        assert response.status == 200
         html = await response.text()
     loads = set(Links(html).loads)
-    assert any(address.endswith("style.css") for address in loads)
-    assert {address.rsplit("/", 1)[1] for address in loads if address.endswith(".js")} == {
-        path.name for path in (pages.STATIC / "js").glob("*.js")
-    }
+    named = {address.split("/", 3)[3] for address in loads}
+    assert {"css/base.css", f"css/{view.name}.css", f"js/{view.name}.js"} <= named
+    # Modules are named on the page, so that the browser need not find one by reading the other.
+    assert {f"js/{name}" for name in imported(f"{view.name}.js")} == {name for name in named if name.startswith("js/")}
     total = len(html.encode())
     for address in loads:
         assert address.startswith("/static/")
@@ -57,14 +77,25 @@ async def test_the_first_view_is_small_and_comes_from_here_alone(http: aiohttp.C
     assert total < FIRST_VIEW
 
 
-def test_nothing_points_to_another_machine() -> None:
-    for name, text in sources():
-        found = set(re.findall(r"(?:https?:)?//[\w.-]+\.[a-z]{2,}[^\s\"')]*", text))
-        assert found <= {"http://www.w3.org/2000/svg"}, name
+@each_view
+async def test_each_view_has_a_tab_and_a_title_of_its_own(http: aiohttp.ClientSession, view: View) -> None:
+    for language in ("ja", "en"):
+        async with http.get(view.path, headers={"Accept-Language": language}) as response:
+            html = await response.text()
+        assert html.count("<title>") == 1
+        title = html.split("<title>")[1].split("</title>")[0]
+        assert title == texts(language, view.texts)["title"]
+        assert "bokebot" in title
+        assert [other.name for other in VIEWS if texts(language, other.texts)["title"] == title] == [view.name]
+        tabs = re.findall(r'<a href="([^"]*)"( aria-current="page")?>([^<]*)</a>', html)
+        if len(VIEWS) > 1:
+            assert [(path, label) for path, _, label in tabs] == [(v.path, v.tab(language)) for v in VIEWS]
+            assert [path for path, current, _ in tabs if current] == [view.path]
 
 
-async def test_no_inline_script_or_style(http: aiohttp.ClientSession) -> None:
-    async with http.get("/") as response:
+@each_view
+async def test_no_inline_script_or_style(http: aiohttp.ClientSession, view: View) -> None:
+    async with http.get(view.path) as response:
         policy = response.headers["Content-Security-Policy"]
         tags = Links(await response.text()).tags
     assert "unsafe" not in policy
@@ -87,14 +118,14 @@ async def test_every_answer_is_guarded(http: aiohttp.ClientSession, path: str) -
 
 
 async def test_files_are_kept_for_ever_under_an_address_that_changes_with_them(http: aiohttp.ClientSession) -> None:
-    address = f"/static/{pages.static_version()}/style.css"
+    address = f"/static/{pages.static_version()}/css/base.css"
     async with http.get(address) as response:
         assert response.content_type == "text/css"
         assert "immutable" in response.headers["Cache-Control"]
         tag = response.headers["ETag"]
     async with http.get(address, headers={"If-None-Match": tag}) as response:
         assert response.status == 304
-    async with http.get("/static/000000000000/style.css") as response:
+    async with http.get("/static/000000000000/css/base.css") as response:
         assert response.status == 404
         assert "immutable" not in response.headers["Cache-Control"]
 
@@ -143,12 +174,18 @@ async def test_the_page_speaks_the_browsers_language(http: aiohttp.ClientSession
         assert "Accept-Language" in response.headers["Vary"]
 
 
-async def test_the_switch_of_languages_is_remembered(http: aiohttp.ClientSession) -> None:
-    async with http.get("/?lang=en", allow_redirects=False) as response:
-        assert (response.status, response.headers["Location"]) == (303, "/")
-        assert response.cookies["boke_lang"].value == "en"
-    async with http.get("/", headers={"Cookie": "boke_lang=en", "Accept-Language": "ja"}) as response:
-        assert '<html lang="en"' in await response.text()
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [("/?lang=en", "/"), ("/?split=dev&lang=en&n=2", "/?split=dev&n=2"), ("//elsewhere.example/?lang=en", "/")],
+)
+async def test_the_switch_of_languages_is_remembered(bot: RunningBot, path: str, there: str) -> None:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with session.get(URL(bot.url + path, encoded=True), allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (303, there)
+            assert response.cookies["boke_lang"].value == "en"
+        headers = {"Cookie": "boke_lang=en", "Accept-Language": "ja"}
+        async with session.get(bot.url + there, headers=headers) as response:
+            assert '<html lang="en"' in await response.text()
 
 
 async def test_the_theme_is_there_from_the_first_byte(http: aiohttp.ClientSession) -> None:
@@ -157,17 +194,15 @@ async def test_the_theme_is_there_from_the_first_byte(http: aiohttp.ClientSessio
             assert f'data-theme="{theme}"' in await response.text()
 
 
-def test_every_word_is_there_in_both_languages_and_used() -> None:
-    japanese, english = texts("ja"), texts("en")
-    assert set(japanese) == set(english)
-    assert all(japanese.values())
-    assert all(english.values())
-    for name in FOR_SCRIPTS:
-        assert re.findall(r"\{\w+\}", japanese[name]) == re.findall(r"\{\w+\}", english[name])
+@pytest.mark.parametrize("view", [None, *VIEWS], ids=lambda view: view.name if view else "base")
+def test_every_word_is_there_in_both_languages_and_used(view: View | None) -> None:
+    own, said_by_scripts = (view.texts, view.for_scripts) if view else (base.TEXTS, base.FOR_SCRIPTS)
+    for name, (japanese, english) in own.items():
+        assert japanese, name
+        assert english, name
+        assert sorted(re.findall(r"\{\w+\}", japanese)) == sorted(re.findall(r"\{\w+\}", english)), name
+    assert set(said_by_scripts) <= set(own)
     everything = "".join(text for _, text in sources())
-    views = {view.text for view in pages.VIEWS}
-    for name in japanese:
-        assert name in FOR_SCRIPTS or name in views or f"t.{name}" in everything, f"nobody says {name}"
-    scripts = "".join((pages.STATIC / "js" / path.name).read_text() for path in (pages.STATIC / "js").glob("*.js"))
-    for name in FOR_SCRIPTS:
-        assert f'"{name}"' in scripts, f"no script says {name}"
+    for name in own:
+        spoken = f'"{name}"' in everything if name in said_by_scripts else f"t.{name}" in everything
+        assert spoken or name == "tab", f"nobody says {name}"

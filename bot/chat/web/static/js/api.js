@@ -32,7 +32,8 @@ export async function fetchCard(id) {
   return (await call(`/api/boke/${id}/card.png`)).blob();
 }
 
-async function call(address, options = {}) {
+/** A response that is all right. */
+export async function call(address, options = {}) {
   let response;
   try {
     response = await fetch(address, { ...options, headers: { "Accept-Language": page.language, ...options.headers } });

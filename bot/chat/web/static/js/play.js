@@ -1,6 +1,6 @@
 // Puts the page together.
 
-import "./theme.js";
+import "./header.js";
 import { Channel } from "./channel.js";
 import { listen } from "./inputs.js";
 

@@ -1,21 +1,11 @@
-"""The page's own words in Japanese and English; what it shares with the chats is in `bot.messages`."""
+"""Words of the channel, where pictures go in and jokes come out."""
 
 from __future__ import annotations
 
-from bot.messages import Language
-
-_TEXTS: dict[str, tuple[str, str]] = {
+TEXTS: dict[str, tuple[str, str]] = {
     # name: (Japanese, English)
+    "tab": ("遊ぶ", "Play"),
     "title": ("bokebot：写真を渡すとボケます", "bokebot: hand it a picture, get a joke"),
-    "description": (
-        "写真を一枚渡すと、ひとことボケて返すボットです。",
-        "A bot that answers a picture with a one-line Japanese joke.",
-    ),
-    "skip": ("本文へ移動", "Skip to content"),
-    "noscript": ("このページにはJavaScriptが必要です。", "This page needs JavaScript."),
-    "other_language": ("English", "日本語"),
-    "dark": ("ダークモード", "Dark mode"),
-    "home": ("はじめに戻る", "Back to the start"),
     # empty channel
     "headline": ("写真を渡すと、ひとことボケます。", "Hand me a picture and I’ll crack a joke."),
     "how": (
@@ -62,11 +52,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "voted_down": ("精進します。", "I’ll do better."),
     "vote_taken_back": ("票を取り消しました。", "Vote taken back."),
     "retry": ("もう一度送る", "Try again"),
-    "error": ("エラー：{text}", "Error: {text}"),
-    "offline": (
-        "サーバーに届きませんでした。つながりを確かめて、もう一度どうぞ。",
-        "I couldn’t reach the server. Please check the connection and try again.",
-    ),
     # card
     "card": ("カード", "Card"),
     "card_title": ("写真とボケを一枚に", "Picture and joke in one"),
@@ -77,7 +62,6 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "close": ("閉じる", "Close"),
 }
 
-# What the scripts say themselves; the rest is in the templates.
 FOR_SCRIPTS = (
     "post_heading",
     "photo_alt",
@@ -86,14 +70,6 @@ FOR_SCRIPTS = (
     "voted_up",
     "voted_down",
     "vote_taken_back",
-    "error",
-    "offline",
     "card_alt",
     "card_drawing",
 )
-
-
-def texts(language: Language) -> dict[str, str]:
-    """All words of the page in one language."""
-    column = 1 if language == "en" else 0
-    return {name: both[column] for name, both in _TEXTS.items()}

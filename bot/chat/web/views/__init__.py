@@ -1,0 +1,8 @@
+"""The views that people look at. Each is a module with its `VIEW` and `add_routes`; their order is that of the tabs."""
+
+from __future__ import annotations
+
+from bot.chat.web.views import play
+
+MODULES = (play,)
+VIEWS = tuple(module.VIEW for module in MODULES)
