@@ -80,7 +80,10 @@ class Refused:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model is, for people: digests in hex, `created` in ISO 8601 or empty."""
+    """What a model is, for people: digests in hex, `created` in ISO 8601 or empty.
+
+    texts, pictures: how many different texts it learned from, and of how many pictures of a corpus.
+    """
 
     model: str
     encoder: str
@@ -88,6 +91,9 @@ class ModelFacts:
     created: str
     vocabulary: int
     modes: tuple[str, ...] = ALWAYS
+    language: str = ""
+    texts: int = 0
+    pictures: int = 0
 
 
 _models: dict[str, BokeModel] = {}
@@ -144,7 +150,17 @@ def facts(digest: str) -> ModelFacts:
     """What a model that was loaded is. Raises KeyError."""
     model = _models[digest]
     manifest, vocabulary = model.bundle.manifest, len(model.tokenizer)
-    return ModelFacts(digest, manifest.encoder, manifest.recipe, manifest.created, vocabulary, model.modes)
+    return ModelFacts(
+        digest,
+        manifest.encoder,
+        manifest.recipe,
+        manifest.created,
+        vocabulary,
+        model.modes,
+        manifest.language,
+        len(model.learned),
+        len(manifest.training_pictures),
+    )
 
 
 def keep(digest: str) -> None:

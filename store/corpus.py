@@ -6,16 +6,14 @@ its site flags, not what its site no longer has.
 
 from __future__ import annotations
 
-import random
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from store.crawled import OWN_SOURCE
 from store.database import Database
@@ -33,21 +31,20 @@ class SplitCounts:
     jokes: int = 0
 
 
-@dataclass(frozen=True)
-class WrittenJoke:
-    """A joke that somebody wrote about a picture."""
+@dataclass(frozen=True, slots=True)
+class PictureSummary:
+    """A picture that has jokes.
 
-    text: str
-    stars: float | None
-
-
-@dataclass(frozen=True)
-class ShownPicture:
-    """A picture that may be shown, with its jokes, best first; `path` is relative to data.dir."""
+    Attributes:
+        jokes: how many; shown: how many of them may be shown.
+        stars: the most that one of the shown has; None where none has any.
+    """
 
     digest: str
-    path: str
-    jokes: tuple[WrittenJoke, ...]
+    side: Split
+    jokes: int
+    shown: int
+    stars: float | None
 
 
 def split_of(picture: str, dev_share: float) -> Split:
@@ -68,73 +65,49 @@ def side_of(picture: str, said: str | None, dev_share: float) -> Split:
 
 def count_splits(database: Database, dev_share: float) -> dict[Split, SplitCounts]:
     """Jokes that have a picture, and their pictures, of both sides. Raises: DatabaseError"""
-    pictures: dict[Split, int] = {"train": 0, "dev": 0}
+    with database.reader() as session:
+        return count_sides(summarise_pictures(session, dev_share))
+
+
+def count_sides(pictures: Iterable[PictureSummary]) -> dict[Split, SplitCounts]:
+    """The same, of pictures that were read."""
+    number: dict[Split, int] = {"train": 0, "dev": 0}
     jokes: dict[Split, int] = {"train": 0, "dev": 0}
-    with database.reader() as session:
-        for picture in _read_pictures(session, dev_share):
-            pictures[picture.side] += 1
-            jokes[picture.side] += picture.jokes
-    return {side: SplitCounts(pictures[side], jokes[side]) for side in pictures}
+    for picture in pictures:
+        number[picture.side] += 1
+        jokes[picture.side] += picture.jokes
+    return {side: SplitCounts(number[side], jokes[side]) for side in number}
 
 
-def draw_pictures(
-    database: Database, split: Split, count: int, *, dev_share: float, jokes: int
-) -> tuple[ShownPicture, ...]:
-    """Pictures of one side at random, no picture twice, fewer than `count` where there are no more.
-
-    Args:
-        jokes: how many of each picture's come along: those with the most stars.
-
-    Raises: DatabaseError
-    """
-    with database.reader() as session:
-        there = [p.digest for p in _read_pictures(session, dev_share) if p.shown and p.side == split]
-        drawn = random.sample(there, min(count, len(there)))
-        of_drawn = select(Picture.digest, Picture.path).where(Picture.digest.in_(drawn))
-        paths = {row.digest: row.path for row in session.execute(of_drawn)}
-        stars = func.max(Boke.stars)  # of a joke that came from two files
-        by_stars = func.row_number().over(
-            partition_by=Boke.picture_digest, order_by=(stars.desc().nulls_last(), Boke.text)
-        )
-        ranked = (
-            select(Boke.picture_digest, Boke.text, stars.label("stars"), by_stars.label("rank"))
-            .where(_shown(), Boke.picture_digest.in_(drawn))
-            .group_by(Boke.picture_digest, Boke.text)
-            .subquery()
-        )
-        best: dict[str, list[WrittenJoke]] = defaultdict(list)
-        for row in session.execute(select(ranked).where(ranked.c.rank <= jokes).order_by(ranked.c.rank)):
-            best[row.picture_digest].append(WrittenJoke(row.text, row.stars))
-    return tuple(ShownPicture(digest, paths[digest], tuple(best[digest])) for digest in drawn)
+def summarise_pictures(session: Session, dev_share: float) -> Iterator[PictureSummary]:
+    """Every picture that has a joke. One pass over the jokes."""
+    low, high, seen = func.min(Boke.split), func.max(Boke.split), func.sum(case((may_be_shown(), 1), else_=0))
+    stars = func.max(case((may_be_shown(), Boke.stars)))
+    picture = past_the_index(Boke.picture_digest)
+    query = select(picture, low, high, func.count(), seen, stars).where(Boke.picture_digest.is_not(None))
+    for digest, least, most, jokes, shown, best in session.execute(query.group_by(picture)):
+        side = side_of(digest, least if least == most else None, dev_share)
+        yield PictureSummary(digest, side, jokes, shown, best)
 
 
 def find_picture(database: Database, digest: str) -> str | None:
     """Where a picture that may be shown lies, relative to data.dir; None where there is none. Raises: DatabaseError"""
     if not _DIGEST.fullmatch(digest):  # it comes from outside
         return None
-    shown = select(Boke.id).where(Boke.picture_digest == Picture.digest, _shown()).exists()
+    shown = select(Boke.id).where(Boke.picture_digest == Picture.digest, may_be_shown()).exists()
     with database.reader() as session:
         return session.scalars(select(Picture.path).where(Picture.digest == digest, shown)).one_or_none()
 
 
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    digest: str
-    side: Split
-    jokes: int
-    shown: int  # of the jokes
-
-
-def _read_pictures(session: Session, dev_share: float) -> Iterator[_Picture]:
-    low, high, shown = func.min(Boke.split), func.max(Boke.split), func.sum(case((_shown(), 1), else_=0))
-    query = select(Boke.picture_digest, low, high, func.count(), shown).where(Boke.picture_digest.is_not(None))
-    for digest, least, most, jokes, seen in session.execute(query.group_by(Boke.picture_digest)):
-        yield _Picture(digest, side_of(digest, least if least == most else None, dev_share), jokes, seen)
-
-
-def _shown() -> ColumnElement[bool]:
+def may_be_shown() -> ColumnElement[bool]:
+    """Is it somebody's joke, for everybody, and still there?"""
     return and_(
         Boke.source != OWN_SOURCE,
         Boke.flagged.is_(False),
         Boke.missing_since.is_(None),
     )
+
+
+def past_the_index(picture: InstrumentedAttribute[str | None]) -> ColumnElement[str]:
+    """For a pass over all jokes: in an index's order SQLite would fetch every row from another place."""
+    return func.coalesce(picture, literal_column("''"))

@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.app import model_place
 from bot.boke import Ask, BokeRefused, Place
-from bot.chat.web import corpus
+from bot.chat.web import corpus, figures
 from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.chat.web.runs import list_runs
@@ -42,6 +42,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/api/model/reload", post_reload)
     router.add_post("/api/retrain", post_retrain)
     corpus.add_routes(router)
+    figures.add_routes(router)
     router.add_get("/api/openapi.json", get_openapi)
     router.add_get("/healthz", get_health)
     router.add_get("/metrics", get_metrics)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,17 @@ from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.chat.web.upload import bad, read_json
 from bot.limits import Limit
-from store.corpus import ShownPicture, Split, draw_pictures, find_picture
+from store.corpus import PictureSummary, Split, find_picture
+from store.shown import Cursor, ShownPicture, find_pictures, next_pictures, read_shown, show_pictures
 
 log = logging.getLogger(__name__)
 
 MAX_PICTURES = 50  # in one request
 BESIDE = 5  # jokes of the model's, and of people's
 READ = 4 * BESIDE  # of people's: the filter drops some
+MAX_QUERY = 100  # characters
+MAX_WORDS = 5
+MAX_STARS = 1e9
 AT_ONCE = 8  # pictures on their way to a worker, so that the queue keeps room for those that are posted
 TYPES = {
     ".jpg": "image/jpeg",
@@ -43,26 +49,87 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/api/corpus/{digest}", get_picture)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which pictures are asked for.
+
+    Attributes:
+        words: all of them in one of a picture's jokes, which has at least `min_stars`.
+        after: behind which picture in which order; one of its own for whoever begins.
+        picture: only the one with this digest.
+    """
+
+    split: Split
+    count: int
+    words: tuple[str, ...]
+    min_stars: float | None
+    after: Cursor
+    picture: str | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Pictures, where the next ones begin, and how many there are in all."""
+
+    pictures: tuple[ShownPicture, ...]
+    next: Cursor | None
+    matching: int
+
+
 async def post_generate(request: web.Request) -> web.Response:
-    """Pictures of the training or the held-out side at random, with jokes."""
+    """Pictures of the training or the held-out side in an order of the caller's own, with jokes."""
     mine = parts(request)
-    split, count = _wanted(await read_json(request))
+    wanted = _wanted(await read_json(request))
     a_minute = mine.config.web.posts_per_minute
     allowed = max(a_minute, MAX_PICTURES) if a_minute else 0  # the largest request must fit into a minute
-    mine.take(Limit("generate", mine.callers.counted_as(request), allowed), cost=count)
-    share = mine.config.retrain.dev_share
-    drawn = await mine.service.stored(draw_pictures, mine.database, split, count, dev_share=share, jokes=READ)
+    mine.take(Limit("generate", mine.callers.counted_as(request), allowed), cost=wanted.count)
+    chosen = await _choose(mine, wanted)
     turns = asyncio.Semaphore(AT_ONCE)
-    made = await asyncio.gather(*(_generate(mine, picture, turns) for picture in drawn), return_exceptions=True)
+    made = await asyncio.gather(*(_generate(mine, each, turns) for each in chosen.pictures), return_exceptions=True)
     shown = []
     model = mine.inference.digest
-    for picture, generated in zip(drawn, made, strict=True):
+    for picture, generated in zip(chosen.pictures, made, strict=True):
         if isinstance(generated, BaseException):
             raise generated
         if generated is not None:
             shown.append(_shown(mine, picture, generated))
             model = generated.model
-    return reply({"split": split, "model": model, "pictures": shown})
+    return reply(
+        {
+            "split": wanted.split,
+            "model": model,
+            "pictures": shown,
+            "next": str(chosen.next) if chosen.next else None,
+            "matching": chosen.matching,
+        }
+    )
+
+
+async def _choose(mine: Parts, wanted: Wanted) -> Chosen:
+    """Raises DatabaseError."""
+    share, stored = mine.config.retrain.dev_share, mine.service.stored
+    there = await mine.remembered.get("shown", lambda: stored(read_shown, mine.database, share))
+    if wanted.words:
+
+        def read() -> tuple[PictureSummary, ...]:
+            found = find_pictures(mine.database, wanted.words, wanted.min_stars)
+            return tuple(picture for picture in there if picture.digest in found)
+
+        there = await mine.remembered.get((wanted.words, wanted.min_stars), lambda: stored(read))
+
+    def choose() -> Chosen:
+        matching = [picture.digest for picture in there if _matches(picture, wanted)]
+        digests, following = next_pictures(matching, wanted.after, wanted.count)
+        pictures = show_pictures(mine.database, digests, jokes=READ, words=wanted.words)
+        return Chosen(pictures, following, len(matching))
+
+    return await stored(choose)
+
+
+def _matches(picture: PictureSummary, wanted: Wanted) -> bool:
+    if wanted.picture not in (None, picture.digest) or picture.side != wanted.split:
+        return False
+    return wanted.min_stars is None or (picture.stars is not None and picture.stars >= wanted.min_stars)
 
 
 async def get_picture(request: web.Request) -> web.StreamResponse:
@@ -79,15 +146,37 @@ async def get_picture(request: web.Request) -> web.StreamResponse:
     return web.FileResponse(file, headers=headers)
 
 
-def _wanted(content: dict[str, Any]) -> tuple[Split, int]:
-    split, count = content.get("split"), content.get("count")
+def _wanted(content: dict[str, Any]) -> Wanted:
+    """Raises BokeRefused (bad_request)."""
+    split, count, query = content.get("split"), content.get("count"), content.get("query", "")
     if split not in ("train", "dev"):
         raise bad("split")
     if isinstance(count, float) and count.is_integer():  # JSON knows one kind of number
         count = int(count)
     if type(count) is not int or not 1 <= count <= MAX_PICTURES:
         raise bad("count")
-    return split, count
+    if not isinstance(query, str) or len(query) > MAX_QUERY or not _storable(query):
+        raise bad("query")
+    stars = content.get("min_stars")
+    if stars is not None and not (type(stars) in (int, float) and -MAX_STARS <= stars <= MAX_STARS):
+        raise bad("min_stars")
+    after = content.get("after")
+    cursor = Cursor(secrets.randbits(64)) if after is None else Cursor.parse(after) if isinstance(after, str) else None
+    if cursor is None:
+        raise bad("after")
+    picture = content.get("picture")
+    if not (picture is None or isinstance(picture, str)):
+        raise bad("picture")
+    words = tuple(dict.fromkeys(query.split()))[:MAX_WORDS]
+    return Wanted(split, count, words, None if stars is None else float(stars), cursor, picture)
+
+
+def _storable(text: str) -> bool:
+    """Can a database have such a text? Half of a surrogate pair and NUL are none."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 async def _generate(mine: Parts, picture: ShownPicture, turns: asyncio.Semaphore) -> Generated | None:
@@ -112,6 +201,8 @@ def _shown(mine: Parts, picture: ShownPicture, generated: Generated) -> dict[str
     return {
         "digest": picture.digest,
         "url": f"/api/corpus/{picture.digest}",
+        "width": picture.width,
+        "height": picture.height,
         "generated": [{"text": c.text, "score": c.score} for c in generated.candidates[:BESIDE]],
         "written": [{"text": joke.text, "stars": joke.stars} for joke in written[:BESIDE]],
     }

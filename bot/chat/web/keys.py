@@ -10,6 +10,7 @@ from aiohttp import web
 from bot.chat.web.callers import Callers
 from bot.chat.web.metrics import Metrics
 from bot.chat.web.posted import PostedPictures
+from bot.chat.web.remembered import Remembered
 from bot.exchange import BokeRefused
 from bot.fetch import Fetcher
 from bot.limits import Limit, RateLimits
@@ -36,6 +37,7 @@ class Parts:
     metrics: Metrics
     limits: RateLimits = field(default_factory=RateLimits)
     posted: PostedPictures = field(default_factory=PostedPictures)
+    remembered: Remembered = field(default_factory=Remembered)
 
     def take(self, limit: Limit, cost: int = 1) -> None:
         """Count a request, or as many pictures. Raises BokeRefused (slow_down)."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 from sqlalchemy import func, select, update
 
 from store.database import open_database
@@ -24,6 +25,7 @@ from training.importers import import_files
 
 DEV = 2  # photos that the corpus file holds out
 UNWANTED = "最後の星は内緒。"
+PHOTO_OF = {hashlib.sha256(photo.read_bytes()).hexdigest(): photo for photo in PHOTOS}
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +63,8 @@ async def visitor(corpus_bot: RunningBot, request: pytest.FixtureRequest) -> Asy
         yield session
 
 
-async def generate(session: aiohttp.ClientSession, split: str, count: int) -> dict[str, Any]:
-    async with session.post("/api/generate", json={"split": split, "count": count}) as response:
+async def generate(session: aiohttp.ClientSession, split: str, count: int, **more: Any) -> dict[str, Any]:
+    async with session.post("/api/generate", json={"split": split, "count": count, **more}) as response:
         content: dict[str, Any] = await response.json()
         assert response.status == 200, content
     await check(session, "Generated", content)
@@ -96,6 +98,39 @@ async def test_the_models_jokes_beside_peoples(visitor: aiohttp.ClientSession, c
     assert len((await generate(visitor, "train", 1))["pictures"]) == 1
 
 
+async def test_going_on_shows_every_picture_once(visitor: aiohttp.ClientSession, corpus_bot: RunningBot) -> None:
+    first = await generate(visitor, "train", 4)
+    assert first["matching"] == len(PHOTOS) - DEV
+    rest = await generate(visitor, "train", 4, after=first["next"])
+    assert rest["next"] is None
+    digests = [picture["digest"] for answer in (first, rest) for picture in answer["pictures"]]
+    assert len(digests) == len(set(digests)) == len(PHOTOS) - DEV
+    assert (await generate(visitor, "dev", DEV))["next"] is None
+    orders = {tuple(p["digest"] for p in (await generate(visitor, "train", 6))["pictures"]) for _ in range(5)}
+    assert len(orders) > 1, "whoever begins anew sees another order"
+
+
+async def test_pictures_are_chosen_by_words_and_stars(visitor: aiohttp.ClientSession) -> None:
+    everything = (await generate(visitor, "train", 6))["pictures"]
+    word = everything[0]["written"][-1]["text"]
+    found = await generate(visitor, "train", 6, query=f" {word}\u3000")
+    assert everything[0]["digest"] in [picture["digest"] for picture in found["pictures"]]
+    assert len(found["pictures"]) == found["matching"]
+    assert all(picture["written"][0]["text"] == word for picture in found["pictures"])
+    for more, matching in [({"query": "そんな言葉"}, 0), ({"min_stars": JOKES - 1}, 6), ({"min_stars": JOKES}, 0)]:
+        answer = await generate(visitor, "train", 1, **more)
+        assert (answer["matching"], len(answer["pictures"])) == (matching, min(matching, 1))
+
+
+async def test_another_joke_about_the_same_picture(visitor: aiohttp.ClientSession) -> None:
+    [picture] = (await generate(visitor, "train", 1))["pictures"]
+    again = await generate(visitor, "train", 3, picture=picture["digest"])
+    assert [each["digest"] for each in again["pictures"]] == [picture["digest"]]
+    assert (picture["width"], picture["height"]) == Image.open(PHOTO_OF[picture["digest"]]).size
+    for split, digest in (("dev", picture["digest"]), ("train", "0" * 64), ("train", "")):
+        assert (await generate(visitor, split, 1, picture=digest))["pictures"] == []
+
+
 async def test_nothing_of_it_is_kept(visitor: aiohttp.ClientSession, corpus_bot: RunningBot) -> None:
     await generate(visitor, "dev", 2)
     database = open_database(f"sqlite:///{corpus_bot.folder / 'data' / 'boke.db'}", migrate=False)
@@ -113,6 +148,10 @@ async def test_nothing_of_it_is_kept(visitor: aiohttp.ClientSession, corpus_bot:
         {"split": "test", "count": 3},
         {"split": ["train"], "count": 3},
         *[{"split": "dev", "count": count} for count in (0, 51, -1, 1.5, True, "3", None)],
+        *[{"split": "dev", "count": 1, "query": query} for query in (1, ["a"], "a" * 101, "\0", "\ud800")],
+        *[{"split": "dev", "count": 1, "min_stars": stars} for stars in ("1", True, 1e10, float("nan"), 10**400)],
+        *[{"split": "dev", "count": 1, "after": after} for after in ("", 1, "0" * 16, f"{'0' * 16}-{'0' * 63}x")],
+        {"split": "dev", "count": 1, "picture": 1},
     ],
 )
 async def test_what_cannot_be_generated(visitor: aiohttp.ClientSession, body: dict[str, Any]) -> None:
@@ -184,6 +223,37 @@ async def test_stats_count_both_sides(visitor: aiohttp.ClientSession, corpus_bot
     }
 
 
+async def data(session: aiohttp.ClientSession) -> dict[str, Any]:
+    async with session.get("/api/data") as response:
+        content: dict[str, Any] = await response.json()
+        assert response.status == 200, content
+    await check(session, "Data", content)
+    return content
+
+
+async def test_the_corpus_in_numbers(visitor: aiohttp.ClientSession) -> None:
+    content = await data(visitor)
+    corpus = content["corpus"]
+    pictures, jokes = len(PHOTOS), len(PHOTOS) * JOKES
+    async with visitor.get("/api/stats") as response:
+        stats = await response.json()
+    assert {name: corpus[name] for name in ("pictures", "jokes", "train", "dev")} == stats["corpus"]
+    assert content["model"]["vocabulary"] == stats["vocabulary"]
+    assert corpus["per_picture"]["bins"] == [{"from": JOKES, "to": JOKES + 1, "count": pictures}]
+    assert corpus["lengths"]["count"] == jokes
+    stars = corpus["stars"]
+    assert [each["count"] for each in stars["bins"]] == [pictures] * (JOKES - 1)
+    assert (stars["unknown"], stars["min"], stars["max"]) == (pictures, 1, JOKES - 1)
+    [day] = corpus["growth"]["days"]
+    assert (day["jokes"], day["pictures"], corpus["growth"]["before"]) == (jokes, pictures, {"jokes": 0, "pictures": 0})
+
+
+async def test_an_empty_corpus_in_numbers(http: aiohttp.ClientSession) -> None:
+    corpus = (await data(http))["corpus"]
+    assert (corpus["jokes"], corpus["growth"]["days"], corpus["filtered"]) == (0, [], None)
+    assert corpus["lengths"]["bins"] == []
+
+
 @pytest.mark.parametrize("authorization", ["", "Bearer wrong"])
 async def test_a_run_needs_the_token(visitor: aiohttp.ClientSession, authorization: str) -> None:
     async with visitor.post("/api/retrain", headers={"Authorization": authorization}) as response:
@@ -203,3 +273,12 @@ async def test_a_run_is_started_once(visitor: aiohttp.ClientSession) -> None:
             break
         await asyncio.sleep(0.05)  # another process sets no event
     assert [(run["trigger"], run["state"]) for run in runs] == [("page", "kept")], "fewer jokes than it needs"
+    while True:
+        filtered = (await data(visitor))["corpus"]["filtered"]
+        if filtered:
+            break
+        await asyncio.sleep(1)  # the numbers are kept for a while
+    dropped = {each["filter"]: each["jokes"] for each in filtered["dropped"]}
+    assert filtered["run"] == runs[0]["id"]
+    assert filtered["read"] == filtered["kept"] + sum(dropped.values()) == len(PHOTOS) * JOKES
+    assert dropped["duplicates"] == 0
