@@ -101,6 +101,22 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ja": "いま学習中です。終わってからもう一度どうぞ。",
         "en": "A training run is going on. Please try again when it has ended.",
     },
+    "unknown_model": {
+        "ja": "その名前のモデルは見つかりませんでした。",
+        "en": "There is no model of that name.",
+    },
+    "model_pinned": {
+        "ja": "設定の model.path で使うモデルが決まっているため、ここでは切り替えられません。",
+        "en": "model.path in the configuration says which model answers, so it can't be changed here.",
+    },
+    "nothing_older": {
+        "ja": "これより前のモデルはありません。いまは付属のモデルで答えています。",
+        "en": "There is no model before this one: the one that ships is answering.",
+    },
+    "not_published": {
+        "ja": "モデルを切り替えられませんでした。いまのモデルのまま続けます。",
+        "en": "The model could not be changed. The one that answered goes on.",
+    },
     "card_gone": {
         "ja": "写真はもう手元にありません。カードを作れるのは投稿から1時間ほどです。",
         "en": "I no longer have the picture. Cards can be made for about an hour.",

@@ -8,22 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from bot import children
 from bot.announcements import Announcements, describe_run
 from bot.inference import Inference, ModelRejected
-from bot.worker import THREAD_VARIABLES, ModelPlace
+from bot.worker import ModelPlace
 from store.answers import erase_older
-from store.config import SECRETS, Config
+from store.config import Config
 from store.database import Database
 from store.errors import StoreError
 from store.events import prune_seen
@@ -32,9 +31,8 @@ from store.runs import close_lost_runs, take_announcements
 log = logging.getLogger(__name__)
 
 MISFIRE_GRACE_S = 3600  # a bot that was asleep at the hour starts the run when it wakes, this much later at most
-STOP_S = 4.0  # until a child that was told to stop is killed
 OVER_LIMIT_S = 60.0  # the child keeps the time limit itself; this much later it is stopped from outside
-LINE_BYTES = 1 << 20
+WIND_UP_S = 30.0  # for a run that its owner stops; a bot that leaves has not so much time
 
 
 class AlreadyRunning(Exception):
@@ -60,8 +58,9 @@ class Schedule:
         self._scheduler = AsyncIOScheduler(timezone=config.retrain.timezone)
         self._process: asyncio.subprocess.Process | None = None
         self._starting = False
+        self._told_to_stop = False
         self._refused: ModelPlace | None = None  # a model that did not load is not tried again
-        self._runs: set[asyncio.Task[int]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Start the clock."""
@@ -91,15 +90,20 @@ class Schedule:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         if self._process is not None:
-            await self._end(self._process)
-        for run in self._runs:
-            run.cancel()
-        await asyncio.gather(*self._runs, return_exceptions=True)
+            await children.end(self._process)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
     def running(self) -> bool:
         """Is a run of this bot going on?"""
         return self._starting or self._process is not None
+
+    @property
+    def stopping(self) -> bool:
+        """Was the run that is going on told to end?"""
+        return self._told_to_stop
 
     @property
     def next_run(self) -> datetime | None:
@@ -112,35 +116,46 @@ class Schedule:
         if self.running:
             raise AlreadyRunning("a run is going on")
         self._starting = True
-        task = asyncio.create_task(self.retrain(trigger, *arguments))
-        self._runs.add(task)
-        task.add_done_callback(self._runs.discard)
+        self._keep(self.retrain(trigger, *arguments))
+
+    def end_run(self) -> bool:
+        """Tell this bot's run to end, and do not wait for it. It notes where it stopped, and the next goes on from there.
+
+        False: none is going on, or it is another process's. Told again, a run that is ending is left in peace.
+        """
+        if not self.running:
+            return False
+        if not self._told_to_stop:
+            self._told_to_stop = True
+            if self._process is not None:
+                self._keep(children.end(self._process, WIND_UP_S))
+        return True
+
+    def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def retrain(self, trigger: str, *arguments: str) -> int:
         """Run `python -m training.retrain` as a child and wait for it; returns its exit code (negative: a signal)."""
         self._starting = True
         try:
-            command = [sys.executable, "-m", "training.retrain", "--trigger", trigger, *arguments]
+            command = ["--trigger", trigger, *arguments]
             if self._config_file is not None:
                 command += ["--config", str(self._config_file)]
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-                limit=LINE_BYTES,
-                env=_environment(),
-            )
+            process = await children.start_module("training.retrain", *command)
             self._process = process
         finally:
             self._starting = False
+            self._told_to_stop = self._told_to_stop and self._process is not None
         log.info("retrain: started as process %s", process.pid)
         try:
+            if self._told_to_stop:
+                self._keep(children.end(process, WIND_UP_S))
             return await self._follow(process)
         finally:
-            await self._end(process)
-            self._process = None
+            await children.end(process)
+            self._process, self._told_to_stop = None, False
 
     async def _follow(self, process: asyncio.subprocess.Process) -> int:
         limit = self.config.retrain.time_limit_s
@@ -149,10 +164,10 @@ class Schedule:
             code = await asyncio.wait_for(process.wait(), limit + OVER_LIMIT_S if limit else None)
         except TimeoutError:
             log.error("retrain: over its time limit of %.0f s", limit)
-            await self._end(process)
+            await children.end(process)
             code = await process.wait()
         finally:
-            await asyncio.wait({reading}, timeout=STOP_S)
+            await asyncio.wait({reading}, timeout=children.STOP_S)
             reading.cancel()
         log.info("retrain: ended with %s", code)
         with contextlib.suppress(StoreError):  # the next run finds it as well
@@ -160,16 +175,6 @@ class Schedule:
             await asyncio.to_thread(close_lost_runs, self.database, message, pid=process.pid)
         await self.look_around()
         return code
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """Let a child and all that it started go: first asked, then killed."""
-        for number, patience in ((signal.SIGTERM, STOP_S), (signal.SIGKILL, STOP_S)):
-            if process.returncode is not None:
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), patience)
 
     async def _nightly(self) -> None:
         if self.running:
@@ -213,15 +218,6 @@ class Schedule:
             return
         if events or answers:
             log.info("erased %d answers and %d events in %.1f s", answers, events, time.monotonic() - began)
-
-
-def _environment() -> dict[str, str]:
-    """Without secrets, and with half of the cores: two threads of a matrix product that wait for each other while the
-    workers have the cores are several times slower than one.
-    """
-    half = str(max(1, (os.cpu_count() or 1) // 2))
-    kept = {name: value for name, value in os.environ.items() if name not in SECRETS.values()}
-    return {**dict.fromkeys(THREAD_VARIABLES, half), **kept}
 
 
 async def _log_lines(process: asyncio.subprocess.Process) -> None:

@@ -15,6 +15,8 @@ from store.database import Database
 from store.tables import Run, RunEpoch
 from store.types import now
 
+SILENT = timedelta(seconds=90)  # a run that gave no sign of life for so long was killed, or its machine is gone
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -76,6 +78,13 @@ def stop_requested(database: Database, run_id: int) -> bool:
     with database.session() as session:
         alive = update(Run).where(Run.id == run_id).values(heartbeat=now()).returning(Run.stop_requested)
         return bool(session.scalars(alive).one_or_none())
+
+
+def is_run_alive(database: Database) -> bool:
+    """Is a run going on, in whichever process? One that is `SILENT` is not."""
+    alive = select(Run.id).where(Run.state == "running", Run.heartbeat >= now() - SILENT).limit(1)
+    with database.reader() as session:
+        return session.scalars(alive).one_or_none() is not None
 
 
 def request_stop(database: Database) -> int:

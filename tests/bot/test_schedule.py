@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bokemodel.bundle import load_bundle
+from bot import children
 from bot import schedule as module
 from bot.announcements import Announcements, describe_run
 from bot.app import model_place
@@ -174,16 +175,16 @@ async def test_a_run_that_hangs_is_killed_at_its_limit(
     make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "OVER_LIMIT_S", 0.5)
-    monkeypatch.setattr(module, "STOP_S", 0.5)
+    monkeypatch.setattr(children, "STOP_S", 0.5)
     async with house(make_config, tmp_path, retrain={"time_limit_s": 3600.0}) as made:
         running = asyncio.create_task(made.schedule.retrain("page", *arguments(tmp_path, epochs=100_000)))
         await until(lambda: last_runs(made.database, 1))
         process = child(made)
         assert process is not None
         process.suspend()  # answers nothing any more
-        waiting = made.schedule
-        assert waiting._process is not None
-        await waiting._end(waiting._process)
+        waiting = made.schedule._process
+        assert waiting is not None
+        await children.end(waiting, 0.5)
         assert await running == -signal.SIGKILL
         (run,) = last_runs(made.database, 5)
         assert run.state == "stopped"

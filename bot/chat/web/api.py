@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 from dataclasses import asdict
@@ -11,16 +10,13 @@ from pathlib import Path
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from bot.app import model_place
 from bot.boke import Ask, BokeRefused, Place
-from bot.chat.web import corpus, figures
+from bot.chat.web import admin, corpus, figures, runs
 from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
-from bot.chat.web.runs import list_runs
 from bot.chat.web.upload import bad, read_json, read_post
-from bot.inference import ModelRejected, NoWorker
+from bot.inference import NoWorker
 from bot.limits import Limit
-from bot.schedule import AlreadyRunning
 from store import answers
 from store.corpus import count_splits
 from store.errors import DatabaseError
@@ -29,7 +25,6 @@ log = logging.getLogger(__name__)
 
 OPENAPI = Path(__file__).with_name("openapi.json")
 VOTES_PER_MINUTE = 60  # from one address
-MAX_RUNS = 100
 
 
 def add_routes(router: web.UrlDispatcher) -> None:
@@ -38,9 +33,8 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/api/boke/{id}/vote", post_vote)
     router.add_get("/api/boke/{id}/card.png", get_card)
     router.add_get("/api/stats", get_stats)
-    router.add_get("/api/runs", get_runs)
-    router.add_post("/api/model/reload", post_reload)
-    router.add_post("/api/retrain", post_retrain)
+    runs.add_routes(router)
+    admin.add_routes(router)
     corpus.add_routes(router)
     figures.add_routes(router)
     router.add_get("/api/openapi.json", get_openapi)
@@ -134,37 +128,6 @@ async def get_stats(request: web.Request) -> web.Response:
     )
 
 
-async def get_runs(request: web.Request) -> web.Response:
-    """Training runs with their curves, newest first."""
-    mine = parts(request)
-    asked = request.query.get("limit", str(MAX_RUNS))
-    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:6]) <= MAX_RUNS):
-        raise bad("limit")
-    return reply({"runs": await mine.service.stored(list_runs, mine.database, int(asked))})
-
-
-async def post_reload(request: web.Request) -> web.Response:
-    """Load the model that the configuration points to, beside the one that answers, then swap."""
-    mine = parts(request)
-    require_admin(request)
-    try:
-        digest = await mine.inference.reload(model_place(mine.config))
-    except ModelRejected as error:
-        log.error("%s", error)
-        raise BokeRefused("model_rejected", cause=str(error)) from None
-    return reply({"model": digest})
-
-
-async def post_retrain(request: web.Request) -> web.Response:
-    """Start a training run; it goes on for as long as it takes, and `/api/runs` tells how it goes."""
-    require_admin(request)
-    try:
-        parts(request).schedule.begin("page")
-    except AlreadyRunning:
-        raise BokeRefused("already_running") from None
-    return reply({"started": True}, status=202)
-
-
 async def get_openapi(request: web.Request) -> web.Response:
     """This API's description."""
     return reply(json.loads(OPENAPI.read_bytes()))
@@ -183,17 +146,6 @@ async def get_metrics(request: web.Request) -> web.Response:
     if not mine.config.web.metrics:
         raise BokeRefused("not_found")
     return web.Response(body=mine.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def require_admin(request: web.Request) -> None:
-    """Let only the owner of BOKE_ADMIN_TOKEN pass. Raises BokeRefused (token_unset, token_needed)."""
-    secret = parts(request).config.secrets.admin_token
-    if secret is None:
-        raise BokeRefused("token_unset")
-    kind, _, given = request.headers.get("Authorization", "").partition(" ")
-    wanted = secret.get_secret_value().encode()
-    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), wanted):
-        raise BokeRefused("token_needed")
 
 
 async def _place(request: web.Request, mine: Parts) -> Place:

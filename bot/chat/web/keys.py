@@ -17,7 +17,9 @@ from bot.limits import Limit, RateLimits
 
 if TYPE_CHECKING:
     from bot.boke import BokeService
+    from bot.chat.web.live import Live
     from bot.inference import Inference
+    from bot.publishing import Publisher
     from bot.schedule import Schedule
     from store.config import Config
     from store.database import Database
@@ -32,9 +34,11 @@ class Parts:
     inference: Inference
     database: Database
     schedule: Schedule
+    publisher: Publisher
     callers: Callers
     fetcher: Fetcher
     metrics: Metrics
+    live: Live
     limits: RateLimits = field(default_factory=RateLimits)
     posted: PostedPictures = field(default_factory=PostedPictures)
     remembered: Remembered = field(default_factory=Remembered)

@@ -13,9 +13,12 @@ from bot.app import App
 from bot.chat.web import api, pages
 from bot.chat.web.callers import Callers
 from bot.chat.web.keys import PARTS, Parts
+from bot.chat.web.live import Live
 from bot.chat.web.metrics import Metrics
 from bot.chat.web.refusals import refusals
+from bot.chat.web.runs import read_news
 from bot.fetch import Fetcher, FetchRules
+from bot.publishing import Publisher
 from store.config import Config
 
 log = logging.getLogger(__name__)
@@ -52,9 +55,11 @@ class WebFrontEnd:
             inference=app.inference,
             database=app.database,
             schedule=app.schedule,
+            publisher=Publisher(app.config, app.inference),
             callers=Callers(app.config),
             fetcher=Fetcher(fetch_rules(app.config)),
             metrics=self.metrics,
+            live=Live(lambda run, known: app.service.stored(read_news, app.database, run, known), app.schedule),
         )
         self.url = ""
         self._runner: web.AppRunner | None = None
@@ -93,10 +98,14 @@ class WebFrontEnd:
         app = web.Application(middlewares=[self._count, pages.switch_language, refusals], client_max_size=MAX_BODY)
         app[PARTS] = self.parts
         app.on_response_prepare.append(add_headers)
+        app.on_shutdown.append(self._close_streams)  # they would never end by themselves
         api.add_routes(app.router)
         pages.set_up(app)
         app.router.add_routes(self._guests)
         return app
+
+    async def _close_streams(self, _app: web.Application) -> None:
+        await self.parts.live.close()
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -49,6 +49,7 @@ def corpus_bot(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Iterat
         BOKE__FILTER__WORDS='["内緒"]',
         BOKE__WEB__POSTS_PER_MINUTE="5",
         BOKE__WEB__TRUSTED_PROXIES="127.0.0.1",
+        BOKE__RETRAIN__NICE="0",  # a run that gives way to a whole test suite takes minutes to start
         BOKE_ADMIN_TOKEN=ADMIN_TOKEN,
     ) as running:
         yield running

@@ -56,7 +56,8 @@ def test_every_error_is_described_with_its_status() -> None:
 
 
 SCHEMA = schemathesis.openapi.from_dict(described())
-OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]
+ENDLESS = "/api/runs/events"  # has tests of its own
+OPERATIONS = [operation for result in SCHEMA.get_all_operations() if (operation := result.ok()).path != ENDLESS]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
