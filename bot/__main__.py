@@ -32,7 +32,7 @@ def main(
     import asyncio
 
     from bot import log
-    from store.config import load_config
+    from store.config import load_config, secret_values
     from store.errors import StoreError
 
     if check:
@@ -44,13 +44,14 @@ def main(
     from bot.app import run
     from bot.inference import InferenceError
 
+    redact = log.Redactor()
     try:
         settings = load_config(config)
-        log.configure(settings.log.level, settings.log.format)
+        redact = log.configure(settings.log.level, settings.log.format, secret_values(settings))
         asyncio.run(run(settings, config))
     except (StoreError, InferenceError, OSError) as error:
         # One line that says what to do; the cause is in the log where there is more to it.
-        print(f"bot: {error}", file=sys.stderr)
+        print(f"bot: {redact(str(error))}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

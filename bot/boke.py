@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,6 +19,7 @@ from bot.exchange import Answer, Ask, BokeRefused, Candidate, Generated, Outcome
 from bot.filter import harmless
 from bot.inference import Inference, NoWorker, QueueFull, WorkerLost
 from bot.limits import Limit, RateLimits
+from bot.log import PICTURE
 from bot.work import Work
 from bot.worker import Answered, CardJob, Job, Refused
 from store import answers, crawled, settings, votes
@@ -77,7 +79,10 @@ class BokeService:
 
     async def stored(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function of `store` in a thread: the event loop never waits for a disk. Raises what it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: function(*args, **kwargs))
+        context = copy_context()  # for the log
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, lambda: context.run(function, *args, **kwargs)
+        )
 
     async def answer(self, picture: bytes, place: Place, ask: Ask = Ask()) -> Answer:
         """A joke about a picture that was not told about it here before. Raises BokeRefused.
@@ -91,6 +96,8 @@ class BokeService:
             with self.work:
                 answered = await self._answer(picture, place, ask, mode, started)
             code = "answered"
+            facts = {"platform": place.platform, "mode": mode, "model": answered.model[:12], "answer": answered.id}
+            log.info("%s: answered in %.0f ms", place.platform, answered.elapsed_ms, extra=facts)
             return answered
         except BokeRefused as refused:
             code = refused.code
@@ -241,7 +248,8 @@ class BokeService:
             raise BokeRefused("too_large", limit=megabytes(self.config.pictures.max_bytes))
 
     async def _infer(self, picture: bytes, mode: str, seed: int | None) -> Answered:
-        job = Job(picture, OFFERED, mode, seed, self.config.pictures.max_pixels, search_settings(self.config))
+        limit, settings = self.config.pictures.max_pixels, search_settings(self.config)
+        job = Job(picture, OFFERED, mode, seed, limit, settings, PICTURE.get())
         try:
             result = await self.inference.answer(job)
         except QueueFull as error:

@@ -18,8 +18,9 @@ from bot.app import engine_settings, model_place
 from bot.chat.web.callers import Callers
 from bot.inference import Inference, InferenceError
 from bot.lettering import FontMissing, Lettering, find_fonts
+from bot.log import Redactor
 from bot.worker import Job, Refused
-from store.config import Config, load_config
+from store.config import Config, load_config, secret_values
 from store.database import open_database
 from store.errors import ConfigError, DatabaseError
 from store.tables import Meta
@@ -50,13 +51,10 @@ async def check_all(config_file: Path | None = None, say: Callable[[str], None] 
         for problem in error.problems:
             say(str(Finding("configuration", "failed", problem)))
         return 1
-    secrets = [value.get_secret_value() for _, value in config.secrets if value is not None]
+    redact = Redactor(secret_values(config))
     failed = False
     async for finding in findings(config):
-        line = str(finding)
-        for secret in secrets:
-            line = line.replace(secret, "***")
-        say(line)
+        say(redact(str(finding)))
         failed = failed or finding.state == "failed"
     return 1 if failed else 0
 

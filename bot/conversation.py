@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bot.boke import Answer, Ask, BokeRefused, BokeService, Place
+from bot.log import PICTURE, follow
 from bot.messages import Language
 from store import answers, events, settings
 from store.answers import RankedAnswer, StoredAnswer
@@ -169,7 +170,9 @@ class Conversation:
                 return
         rules = await self.rules(post.place)
         limit = self.config.chat.max_pictures_per_message
+        name = PICTURE.get() or follow()  # what the front end called the post's first picture
         for position, picture in enumerate(post.pictures[:limit]):
+            follow(f"{name}.{position}" if position else name)
             place = replace(post.place, position=position)
             try:
                 data = await picture.fetch()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from yarl import URL
 
 from bot.boke import BokeRefused, megabytes
 from store.addresses import CheckedResolver, is_public
+
+log = logging.getLogger(__name__)
 
 DISCORD_HOSTS = frozenset(
     {"cdn.discordapp.com", "media.discordapp.net", "images-ext-1.discordapp.net", "images-ext-2.discordapp.net"}
@@ -63,7 +66,9 @@ class Fetcher:
         """
         try:
             async with asyncio.timeout(self.rules.timeout_s):
-                return await self._follow(URL(url), dict(headers or {}), auth_hosts)
+                data = await self._follow(URL(url), dict(headers or {}), auth_hosts)
+                log.debug("fetched %d bytes", len(data))
+                return data
         except TimeoutError:
             raise BokeRefused(
                 "not_fetched", cause=f"{_shown(url)} took longer than {self.rules.timeout_s:g} s"

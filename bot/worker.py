@@ -8,9 +8,11 @@ Nothing heavy is imported before `initialize` has set the number of threads.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
+import time
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from multiprocessing import connection, parent_process
@@ -18,9 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bokemodel.modes import ALWAYS
+from bot import log as logs
 
 if TYPE_CHECKING:
     from bokemodel.model import BokeModel
+
+log = logging.getLogger(__name__)
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
@@ -42,14 +47,15 @@ class ModelPlace:
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to answer. `settings` are single fields of bokemodel's SearchSettings."""
+    """One picture to answer. `settings` are single fields of bokemodel's SearchSettings, `id` is the picture's in the log."""
 
-    picture: bytes
+    picture: bytes = field(repr=False)
     count: int = 1
     mode: str = "boke"
     seed: int | None = None
     max_pixels: int = 64_000_000
     settings: dict[str, Any] = field(default_factory=dict)
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,7 @@ class ModelFacts:
 _models: dict[str, BokeModel] = {}
 
 
-def initialize(threads: int, backend: str = "auto") -> None:
+def initialize(threads: int, backend: str = "auto", log_level: str = "warning", log_format: str = "text") -> None:
     """Called once in a new process. `threads` are the vision network's.
 
     NumPy's own stay at one, unless Chainer computes the network with them: for the decoder's small matrices OpenBLAS's threads
@@ -107,8 +113,9 @@ def initialize(threads: int, backend: str = "auto") -> None:
     """
     blas = threads if backend == "chainer" or find_spec("onnxruntime") is None else 1
     # Ctrl-C and a service manager's SIGTERM reach the whole group: the bot decides when workers go, and kills them then.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    logs.configure(log_level, log_format)
     threading.Thread(target=_leave_with_parent, name="parent", daemon=True).start()
     for name in THREAD_VARIABLES:
         os.environ[name] = str(blas)
@@ -174,7 +181,7 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
     from bokemodel.errors import PictureError, UnknownMode
     from bokemodel.pictures import open_picture
 
-    model = _models[digest]
+    model, began = _models[digest], time.perf_counter()
     results: list[Answered | Refused | None] = [None] * len(jobs)
     images, keys, sizes, opened = [], [], [], []
     for index, job in enumerate(jobs):
@@ -193,6 +200,7 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
         groups: dict[tuple[Any, ...], list[int]] = {}
         for row, index in enumerate(opened):
             job = jobs[index]
+            log.debug("refused as %s", type(error).__name__, extra={"picture": job.id})
             groups.setdefault((job.mode, job.count, job.seed is None, tuple(sorted(job.settings.items()))), []).append(
                 row
             )
@@ -217,9 +225,12 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
 class CardJob:
     """The picture with its joke, to be drawn. `font` None is the one that comes along."""
 
-    picture: bytes
+    picture: bytes = field(repr=False)
     text: str
     spoiler: bool = False
+        spent = (time.perf_counter() - began) * 1000
+        for index in opened:
+            log.debug("answered among %d in %.0f ms", len(opened), spent, extra={"picture": jobs[index].id})
     width: int = 1080
     font: str | None = None
     max_pixels: int = 64_000_000

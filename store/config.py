@@ -22,7 +22,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from store import sections
 from store.errors import ConfigError
@@ -111,6 +112,17 @@ def load_config(path: str | Path | None = None) -> Config:
     if problems:
         raise ConfigError(problems)
     return Config(**{name: getattr(loaded, name) for name in Config.model_fields})
+
+
+def secret_values(config: Config) -> list[str]:
+    """Everything in a configuration that nobody may read in a log: tokens, and the database's password."""
+    found = [secret.get_secret_value() for _, secret in config.secrets if secret is not None]
+    try:
+        url = make_url(config.database.url)
+    except (ArgumentError, ValueError):  # not understood, so it is not known where in it a password stands
+        return [*found, config.database.url]
+    asked = url.query.get("password", ())
+    return [*found, *filter(None, [url.password, *([asked] if isinstance(asked, str) else asked)])]
 
 
 def _loader(file: Path | None) -> type[BaseSettings]:

@@ -17,6 +17,7 @@ from bot.chat.discord.pictures import has_links
 from bot.chat.discord.sending import PostGone, delete, joke, refused, reply, source_note, typing
 from bot.chat.discord.words import say
 from bot.conversation import Post, Said
+from bot.log import follow
 from bot.messages import Language
 from store.answers import StoredAnswer
 
@@ -54,6 +55,8 @@ class Posts:
             )
             if self.client.app.leaving and not post.asked:
                 return
+            follow()
+            log.debug("discord: message %s brings %d pictures", message.id, len(pictures))
             if (post.asked or self._decide(message.id)) and await self.conversation.wants(post):
                 await self._answer(message, post)
         elif called and (not edited or self._decide(message.id)):

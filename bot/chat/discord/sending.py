@@ -17,6 +17,7 @@ from discord import ui
 from bot.boke import Answer, BokeRefused
 from bot.chat.discord.locate import own_permissions, place_in
 from bot.chat.discord.words import MENU, say
+from bot.log import follow
 from bot.messages import Language
 from store.errors import DatabaseError
 
@@ -83,7 +84,9 @@ async def reply(
         if card is not None:
             options["file"] = card_file(card, spoiler=spoiler)  # a new one each time: sending uses it up
         try:
-            return await to.channel.send(text, **options)
+            sent = await to.channel.send(text, **options)
+            log.debug("discord: sent as message %s", sent.id)
+            return sent
         except discord.HTTPException as error:
             if error.status == 400 and "message_reference" in error.text:
                 raise PostGone from None
@@ -162,6 +165,7 @@ async def tell(interaction: discord.Interaction[BokeClient], text: str) -> None:
 async def excused(interaction: discord.Interaction[BokeClient]) -> AsyncIterator[None]:
     """What goes wrong in the block is told to the person in a friendly line."""
     client = interaction.client
+    follow()
     with client.work:
         try:
             yield

@@ -18,6 +18,7 @@ from bot.chat.slack.client import NOT_HERE, UNREACHABLE, reason
 from bot.chat.slack.pictures import Pictures
 from bot.chat.slack.speaker import NotHere, Speaker, Spot
 from bot.conversation import Conversation, Post, PostedPicture
+from bot.log import follow
 from bot.messages import say
 from store.config import Config
 from store.errors import DatabaseError
@@ -144,6 +145,9 @@ class Posts:
         channel, user = str(event["channel"]), str(event["user"])
         asked = is_direct(channel) or self.me.mention in (event.get("text") or "")
         source = await self.source(event, asked=asked)
+        if source.pictures:
+            follow()
+            log.debug("slack: message %s brings %d pictures", source.ts, len(source.pictures))
         if asked and not source.pictures:
             await self._asked_without_picture(event, channel, user, source)
             return

@@ -71,6 +71,7 @@ class Speaker:
                     unfurl_links=False,
                     unfurl_media=False,
                 )
+                log.debug("slack: sent as message %s", answer["ts"])
                 return str(answer["ts"])
             except SlackApiError as error:
                 if reason(error) in NOT_HERE:

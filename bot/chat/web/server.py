@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import sys
 from collections.abc import Iterable
 
@@ -18,6 +19,7 @@ from bot.chat.web.metrics import Metrics
 from bot.chat.web.refusals import refusals
 from bot.chat.web.runs import read_news
 from bot.fetch import Fetcher, FetchRules
+from bot.log import PICTURE
 from bot.publishing import Publisher
 from store.config import Config
 
@@ -109,7 +111,12 @@ class WebFrontEnd:
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        response: web.StreamResponse = await handler(request)
+        token = PICTURE.set(secrets.token_hex(4))
+        try:
+            response: web.StreamResponse = await handler(request)
+            response.headers["X-Request-Id"] = PICTURE.get()  # the log's name for a posted picture
+        finally:
+            PICTURE.reset(token)
         resource = request.match_info.route.resource
         route = resource.canonical if resource is not None else "none"
         method = request.method if request.method in hdrs.METH_ALL else "other"
