@@ -9,17 +9,19 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
 from bot.announcements import Announcements
 from bot.boke import BokeService
 from bot.inference import EngineSettings, Inference
+from bot.reload import reload
 from bot.schedule import Schedule
 from bot.worker import ModelPlace
 from store.config import Config
 from store.database import Database, open_database
-from store.errors import ConfigError
+from store.errors import ConfigError, DatabaseError
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class App:
 
     def __init__(self, config: Config, config_file: Path | None = None) -> None:
         """`config_file` is where the configuration came from, for child processes."""
-        self.config = config
+        self.config, self.config_file = config, config_file
         self.database: Database = open_database(
             config.database.url,
             pool_size=config.database.pool_size,
@@ -56,6 +58,7 @@ class App:
             config, self.database, self.inference, self.announcements, lambda: model_place(config), config_file
         )
         self.front_ends: list[FrontEnd] = front_ends(self)
+        self.started = False
         self.leaving = False  # from then on front ends leave what arrives to whoever comes next
         self._started: list[FrontEnd] = []
 
@@ -66,6 +69,19 @@ class App:
             await front_end.start()
             self._started.append(front_end)
         await self.schedule.start()
+        self.started = True
+
+    async def why_not_ready(self, patience_s: float = 5.0) -> str:
+        """Empty where a picture that comes now is answered and kept; otherwise what is missing."""
+        if not self.started or self.leaving:
+            return "the bot is leaving" if self.leaving else "the bot is starting"
+        if not await self.inference.probe(patience_s):
+            return "no worker answers"
+        try:
+            await asyncio.wait_for(self.service.stored(self.database.ping), patience_s)
+        except (DatabaseError, TimeoutError) as error:
+            return f"the database does not answer: {error}"
+        return ""
 
     async def stop(self) -> None:
         """Take nothing new, finish what is under way, close."""
@@ -102,6 +118,7 @@ async def run(config: Config, config_file: Path | None = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
     app = App(config, config_file)
+    _on_hangup(app, told)
     try:
         starting = asyncio.create_task(app.start())
         leaving = asyncio.create_task(leave.wait())
@@ -115,6 +132,28 @@ async def run(config: Config, config_file: Path | None = None) -> None:
         log.info("stopping")
     finally:
         await app.stop()
+
+
+def _on_hangup(app: App, leave: Callable[[], None]) -> None:
+    """A terminal that is closed says SIGHUP, too: who was started from one leaves with it."""
+    loop, reloading = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+
+    def reload_all() -> None:
+        if app.started and not app.leaving:
+            task = asyncio.create_task(reload(app))
+            reloading.add(task)
+            task.add_done_callback(reloading.discard)
+
+    if hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, leave if _has_terminal() else reload_all)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _leave_anyway() -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, CursorResult, Delete, Engine, Update, create_engine, event, make_url, select
+from sqlalchemy import URL, CursorResult, Delete, Engine, Update, create_engine, event, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -94,9 +94,9 @@ class Database:
         return hmac.new(self._salt, f"{platform}:{user_id}".encode(), hashlib.sha256).hexdigest()[:32]
 
     def ping(self) -> None:
-        """Ask for nothing. Raises: DatabaseUnavailable"""
+        """Ask for next to nothing, but of the database itself. Raises: DatabaseUnavailable"""
         with self.reader() as session:
-            session.execute(select(1))
+            session.execute(text("SELECT count(*) FROM sqlite_master" if self.dialect == "sqlite" else "SELECT 1"))
 
     def close(self) -> None:
         """Give every connection back. The object can be used again afterwards; it then connects anew."""

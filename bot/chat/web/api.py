@@ -40,6 +40,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/api/openapi.json", get_openapi)
     router.add_get("/healthz", get_health)
     router.add_get("/metrics", get_metrics)
+    router.add_get("/readyz", get_ready)
 
 
 async def post_boke(request: web.Request) -> web.Response:
@@ -141,6 +142,14 @@ async def get_health(request: web.Request) -> web.Response:
 
 
 async def get_metrics(request: web.Request) -> web.Response:
+async def get_ready(request: web.Request) -> web.Response:
+    """200 only while a picture that comes now would be answered and kept."""
+    missing = await parts(request).why_not_ready()
+    if missing:
+        raise BokeRefused("down", retry_after=10, cause=missing)
+    return reply({"status": "ready"})
+
+
     """For Prometheus."""
     mine = parts(request)
     if not mine.config.web.metrics:

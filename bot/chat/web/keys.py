@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ class Parts:
     fetcher: Fetcher
     metrics: Metrics
     live: Live
+    why_not_ready: Callable[[], Awaitable[str]]  # empty: ready
     limits: RateLimits = field(default_factory=RateLimits)
     posted: PostedPictures = field(default_factory=PostedPictures)
     remembered: Remembered = field(default_factory=Remembered)

@@ -92,7 +92,7 @@ def refusal(request: web.Request, refused: BokeRefused) -> web.Response:
     status = STATUS.get(refused.code, 500)
     language = parts(request).callers.language(request)
     message = refused.line(language)
-    if request.path.startswith("/api/") or request.path in ("/healthz", "/metrics"):
+    if request.path.startswith("/api/") or request.path in ("/healthz", "/readyz", "/metrics"):
         response = reply({"error": refused.code, "message": message}, status)
     else:
         response = render_error(request, message, status)

@@ -62,6 +62,7 @@ class WebFrontEnd:
             fetcher=Fetcher(fetch_rules(app.config)),
             metrics=self.metrics,
             live=Live(lambda run, known: app.service.stored(read_news, app.database, run, known), app.schedule),
+            why_not_ready=app.why_not_ready,
         )
         self.url = ""
         self._runner: web.AppRunner | None = None
