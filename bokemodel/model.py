@@ -21,6 +21,7 @@ from bokemodel.learned import LearnedTexts
 from bokemodel.modes import ALWAYS, ARTICLE, BOKE, BORROWING, MISMATCH, MODES, RETRIEVE
 from bokemodel.network import Network
 from bokemodel.packing import pack
+from bokemodel.registry import STARTER
 from bokemodel.search import (
     Candidate,
     Floats,
@@ -30,8 +31,6 @@ from bokemodel.search import (
     rerank,
     sample,
 )
-
-STARTER = Path(__file__).with_name("starter")
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from bokemodel.examples import VECTORS
+
 CURRENT, WITHDRAWN = "current", "withdrawn"
 MANIFEST = "manifest.json"
+STARTER = Path(__file__).with_name("starter")  # the bundle that ships
 NAME = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 
 
@@ -50,6 +53,11 @@ class ManifestFacts:
     bytes: int
     files: frozenset[str]
     metrics: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def quotes(self) -> bool:
+        """Does it carry jokes that people wrote?"""
+        return VECTORS in self.files
 
     @property
     def bits_per_char(self) -> float | None:

@@ -168,7 +168,7 @@ class BokeService:
         except WorkerLost as error:
             raise BokeRefused("lost", cause=str(error)) from None
         if isinstance(drawn, Refused):
-            raise BokeRefused(_REFUSALS.get(drawn.error, "corrupt"), cause=drawn.message)
+            raise refused_as(drawn)
         return drawn
 
     async def vote(self, answer_id: str, place: Place, value: int) -> VoteCounts:
@@ -261,7 +261,7 @@ class BokeService:
         if isinstance(result, Refused):
             if result.error == "UnknownMode":
                 raise await self._unknown_mode()
-            raise BokeRefused(_REFUSALS.get(result.error, "corrupt"), cause=result.message)
+            raise refused_as(result)
         return result
 
     def _allowed(self, answered: Answered) -> tuple[Candidate, ...]:
@@ -368,6 +368,11 @@ def search_settings(config: Config) -> dict[str, Any]:
     return {name: value for name, value in chosen.items() if value is not None}
 
 
+def refused_as(refused: Refused) -> BokeRefused:
+    """A worker's refusal as people read it."""
+    return BokeRefused(_REFUSALS.get(refused.error, "corrupt"), cause=refused.message)
+
+
 def megabytes(size: int) -> str:
     """Bytes for people: "20 MB"."""
     return f"{size / 2**20:.0f} MB" if size >= 2**20 else f"{max(1, size // 1024)} kB"
@@ -383,4 +388,6 @@ __all__ = [
     "Outcome",
     "Place",
     "megabytes",
+    "refused_as",
+    "search_settings",
 ]

@@ -153,6 +153,11 @@ def load(place: ModelPlace) -> str:
     return bundle.digest
 
 
+def loaded(digest: str) -> BokeModel:
+    """A model that was loaded. Raises KeyError."""
+    return _models[digest]
+
+
 def facts(digest: str) -> ModelFacts:
     """What a model that was loaded is. Raises KeyError."""
     model = _models[digest]

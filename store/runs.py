@@ -135,6 +135,13 @@ def last_runs(database: Database, limit: int, states: Sequence[str] = ()) -> tup
         return tuple(_record(run) for run in session.scalars(statement))
 
 
+def runs_of_bundles(database: Database) -> dict[str, int]:
+    """Which run published a bundle, by the bundle's digest."""
+    with database.reader() as session:
+        rows = session.execute(select(Run.bundle_digest, Run.id).where(Run.bundle_digest.is_not(None)).order_by(Run.id))
+        return {str(digest): run for digest, run in rows}
+
+
 def take_announcements(database: Database, younger_than: timedelta = timedelta(days=1)) -> tuple[RunRecord, ...]:
     """Runs that ended and of which nobody was told yet, oldest first. Each is given to one caller only."""
     with database.session() as session:

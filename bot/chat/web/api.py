@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.boke import Ask, BokeRefused, Place
-from bot.chat.web import admin, corpus, figures, runs
+from bot.chat.web import admin, corpus, figures, models, runs
 from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.chat.web.upload import bad, read_json, read_post
@@ -34,6 +34,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_get("/api/boke/{id}/card.png", get_card)
     router.add_get("/api/stats", get_stats)
     runs.add_routes(router)
+    models.add_routes(router)
     admin.add_routes(router)
     corpus.add_routes(router)
     figures.add_routes(router)

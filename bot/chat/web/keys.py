@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bot.boke import BokeService
     from bot.chat.web.live import Live
     from bot.inference import Inference
+    from bot.lab import Lab
     from bot.publishing import Publisher
     from bot.schedule import Schedule
     from store.config import Config
@@ -40,6 +41,7 @@ class Parts:
     fetcher: Fetcher
     metrics: Metrics
     live: Live
+    lab: Lab
     why_not_ready: Callable[[], Awaitable[str]]  # empty: ready
     limits: RateLimits = field(default_factory=RateLimits)
     posted: PostedPictures = field(default_factory=PostedPictures)

@@ -19,6 +19,7 @@ from bot.chat.web.metrics import Metrics
 from bot.chat.web.refusals import refusals
 from bot.chat.web.runs import read_news
 from bot.fetch import Fetcher, FetchRules
+from bot.lab import Lab
 from bot.log import PICTURE
 from bot.publishing import Publisher
 from store.config import Config
@@ -109,6 +110,7 @@ class WebFrontEnd:
 
     async def _close_streams(self, _app: web.Application) -> None:
         await self.parts.live.close()
+        self.parts.lab.close()
 
     @web.middleware
     async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:

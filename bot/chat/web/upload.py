@@ -63,6 +63,18 @@ async def read_post(request: web.Request, max_bytes: int) -> Post:
     raise BokeRefused("no_picture")
 
 
+async def read_picture(request: web.Request, max_bytes: int) -> tuple[bytes, dict[str, str]]:
+    """A form's picture, and what else is in it. Raises BokeRefused: no_picture, too_large, bad_request, too_slow."""
+    try:
+        async with asyncio.timeout(UPLOAD_S):
+            form = await _read_form(request, max_bytes) if request.content_type.startswith("multipart/") else _Form()
+    except TimeoutError:
+        raise BokeRefused("too_slow") from None
+    if form.picture is None:
+        raise BokeRefused("no_picture")
+    return form.picture, form.fields
+
+
 async def read_json(request: web.Request) -> dict[str, Any]:
     """A JSON object of at most 64 kB. Raises BokeRefused (bad_request, too_large)."""
     data = bytearray()
