@@ -94,6 +94,7 @@ def main(
     model: Annotated[Path | None, typer.Option(help="A bundle's folder; the starter where none is named.")] = None,
     data: Annotated[Path, typer.Option(help="Folder with stamps and flickr8k.")] = Path("../shared/data"),
     seeds: Annotated[int, typer.Option(min=1, help="Repetitions; shares are means over them.")] = 3,
+    mode: Annotated[str, typer.Option(help="The way of answering.")] = "boke",
     show: Annotated[int, typer.Option(help="Print so many answers.")] = 0,
 ) -> None:
     """Measure the starter model."""
@@ -108,7 +109,7 @@ def main(
         fitting, kinds, repeats = [], Counter[str](), []
         for seed in range(seeds):
             numbers = [seed * 100_003 + row for row in range(len(photos.features))]
-            texts = [jokes[0].text for jokes in boke_model.boke_of_features(photos.features, 1, seed=numbers)]
+            texts = [jokes[0].text for jokes in boke_model.boke_of_features(photos.features, 1, mode, seed=numbers)]
             found = [origin.of(text) for text in texts]
             fitting.append(share([subject for _, subject in found], photos.fits).share)
             kinds.update(kind for kind, _ in found)

@@ -6,6 +6,7 @@ joke's subject (`training.starter.vectors`); every joke meets another photo in e
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ Floats = NDArray[np.float32]
 
 # Real photos leave the classifier undecided more often than moved vectors do; a mixture of many subjects makes no joke.
 SHARPNESS = 3.0
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class ClassifyingEncoder(Encoder, Classifier, Protocol):
@@ -174,4 +176,9 @@ def _print_epoch(epoch: Epoch) -> None:
 
 
 if __name__ == "__main__":
+    # A sum depends on how many threads share it, and the libraries ask for their number when they are loaded.
+    if not ONE_THREAD.items() <= os.environ.items():
+        os.execve(
+            sys.executable, [sys.executable, "-m", "training.starter", *sys.argv[1:]], {**os.environ, **ONE_THREAD}
+        )
     typer.run(main)
