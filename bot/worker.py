@@ -195,6 +195,7 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
             image = open_picture(job.picture, max_pixels=job.max_pixels, short_side=model.encoder.input_size)
         except (PictureError, UnknownMode) as error:
             results[index] = Refused(type(error).__name__, str(error))
+            log.debug("refused as %s", type(error).__name__, extra={"picture": job.id})
             continue
         images.append(image)
         keys.append(picture_key(image))
@@ -205,7 +206,6 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
         groups: dict[tuple[Any, ...], list[int]] = {}
         for row, index in enumerate(opened):
             job = jobs[index]
-            log.debug("refused as %s", type(error).__name__, extra={"picture": job.id})
             groups.setdefault((job.mode, job.count, job.seed is None, tuple(sorted(job.settings.items()))), []).append(
                 row
             )
@@ -223,6 +223,9 @@ def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
                     *sizes[row],
                     {joke.text: joke.source for joke in jokes if joke.source},
                 )
+        spent = (time.perf_counter() - began) * 1000
+        for index in opened:
+            log.debug("answered among %d in %.0f ms", len(opened), spent, extra={"picture": jobs[index].id})
     return [result for result in results if result is not None]
 
 
@@ -233,9 +236,6 @@ class CardJob:
     picture: bytes = field(repr=False)
     text: str
     spoiler: bool = False
-        spent = (time.perf_counter() - began) * 1000
-        for index in opened:
-            log.debug("answered among %d in %.0f ms", len(opened), spent, extra={"picture": jobs[index].id})
     width: int = 1080
     font: str | None = None
     max_pixels: int = 64_000_000

@@ -40,8 +40,8 @@ def add_routes(router: web.UrlDispatcher) -> None:
     figures.add_routes(router)
     router.add_get("/api/openapi.json", get_openapi)
     router.add_get("/healthz", get_health)
-    router.add_get("/metrics", get_metrics)
     router.add_get("/readyz", get_ready)
+    router.add_get("/metrics", get_metrics)
 
 
 async def post_boke(request: web.Request) -> web.Response:
@@ -142,7 +142,6 @@ async def get_health(request: web.Request) -> web.Response:
     return reply({"status": "ok"})
 
 
-async def get_metrics(request: web.Request) -> web.Response:
 async def get_ready(request: web.Request) -> web.Response:
     """200 only while a picture that comes now would be answered and kept."""
     missing = await parts(request).why_not_ready()
@@ -151,6 +150,7 @@ async def get_ready(request: web.Request) -> web.Response:
     return reply({"status": "ready"})
 
 
+async def get_metrics(request: web.Request) -> web.Response:
     """For Prometheus."""
     mine = parts(request)
     if not mine.config.web.metrics:
