@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from tests.bot.running import RunningBot
@@ -40,6 +41,11 @@ def chromium() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return found
+
+
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+}
 
 
 @asynccontextmanager
@@ -108,3 +114,9 @@ async def visit(browser: Browser, bot: RunningBot, **options: Any) -> AsyncItera
         assert visitor.hosts <= {bot.url.split("/")[2], ""}
     finally:
         await context.close()
+
+
+async def accessible(page: Page, state: str = "") -> None:
+    """Axe finds nothing against WCAG 2.2, A and AA."""
+    found = await Axe().run(page, options=RULES)
+    assert found.violations_count == 0, f"{state}: {found.generate_report()}"

@@ -9,7 +9,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
+from tests.bot.chat.web.browser import run_browser
 from tests.bot.running import RunningBot, run_bot
 from tests.bundles import QUOTES, tiny_bundle
 
@@ -68,6 +71,13 @@ async def strict(strict_bot: RunningBot) -> AsyncIterator[aiohttp.ClientSession]
         strict_bot.url, cookie_jar=aiohttp.DummyCookieJar(), headers={"X-Forwarded-For": address}
     ) as session:
         yield session
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """A Chromium for a module whose tests run in one event loop."""
+    async with run_browser() as running:
+        yield running
 
 
 def photo(name: str = "cat") -> bytes:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Request, Route, expect
 
 from tests.bokemodel import formats
-from tests.bot.chat.web.browser import DESKTOP, PHONE, Visit, run_browser, visit
+from tests.bot.chat.web.browser import DESKTOP, PHONE, Visit, accessible, visit
 from tests.bot.chat.web.conftest import DATA
 from tests.bot.running import RunningBot
 from tests.bundles import LINES, QUOTES, quoted_at
@@ -41,12 +38,6 @@ PASTE = """([data, name, type]) => {
     transfer.items.add(new File([bytes], name, { type }));
     document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true }));
 }"""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with run_browser() as running:
-        yield running
 
 
 def carried(path: Path, type: str = "image/jpeg") -> list[str]:
@@ -320,8 +311,7 @@ async def test_it_fits_and_axe_finds_nothing(browser: Browser, bot: RunningBot, 
             await visitor.picture(f"{state}-{name}")
             width = await page.evaluate("() => document.documentElement.scrollWidth")
             assert width <= device["viewport"]["width"], state
-            found = await Axe().run(page)
-            assert found.violations_count == 0, f"{state}: {found.generate_report()}"
+            await accessible(page, state)
 
         await visitor.open()
         await look("empty")

@@ -93,7 +93,7 @@ export class Chart {
           stroke: colour(`--series-${index + 1}`),
           width: 2,
           spanGaps: true,
-          points: { show: !bars && at.length < 40, size: 6 },
+          points: { show: !bars && at.length < 40, size: 6, fill: colour("--paper") },
           ...(bars ? this.bars(index, colour) : { dash: DASHES[index] }),
         })),
       ],

@@ -1,0 +1,75 @@
+"""Every view in a real Chromium: both languages, light and dark, a phone and a desktop; axe, keyboard, no complaint."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from bot.chat.web.texts import base, texts
+from bot.chat.web.views import VIEWS
+from bot.chat.web.views.base import View
+from bot.messages import Language
+from tests.bot.chat.web.browser import PHONE, accessible, visit
+from tests.bot.running import RunningBot
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SIZES = ((1280, 860), (375, 812))
+each_view = pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
+
+
+@each_view
+@pytest.mark.parametrize("language", ["ja", "en"])
+async def test_it_fits_and_axe_finds_nothing(browser: Browser, bot: RunningBot, view: View, language: Language) -> None:
+    async with visit(browser, bot, locale=language) as visitor:
+        page = visitor.page
+        for width, height in SIZES:
+            await page.set_viewport_size({"width": width, "height": height})
+            await visitor.open(view.path)
+            for scheme in ("light", "dark"):
+                await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+                await page.wait_for_load_state("networkidle")
+                await visitor.picture(f"{view.name}-{language}-{scheme}-{width}")
+                assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
+                await accessible(page)
+        await expect(page.locator("html")).to_have_attribute("lang", language)
+        await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+        await expect(page.get_by_role("main")).to_have_count(1)
+
+
+@each_view
+async def test_the_keyboard_finds_the_header_and_the_content(browser: Browser, bot: RunningBot, view: View) -> None:
+    words = texts("ja", view.texts)
+    tabs = [other.tab("ja") for other in VIEWS] if len(VIEWS) > 1 else []
+    async with visit(browser, bot) as visitor:
+        await visitor.open(view.path)
+        for label in (words["skip"], *tabs, words["other_language"], words["dark"]):
+            await visitor.page.keyboard.press("Tab")
+            await expect(visitor.page.locator(":focus")).to_have_text(label)
+        await visitor.page.keyboard.press("Tab")
+        await expect(visitor.page.locator("main :focus")).to_have_count(1)
+
+
+@each_view
+async def test_the_switch_of_languages_stays_on_the_page(browser: Browser, bot: RunningBot, view: View) -> None:
+    async with visit(browser, bot) as visitor:
+        await visitor.open(f"{view.path}?kept=1")
+        await visitor.page.get_by_role("link", name=base.TEXTS["other_language"][0]).click()
+        await expect(visitor.page.locator("html")).to_have_attribute("lang", "en")
+        await expect(visitor.page).to_have_title(texts("en", view.texts)["title"])
+        assert visitor.page.url == f"{bot.url}{view.path}?kept=1"
+
+
+@pytest.mark.skipif(len(VIEWS) < 2, reason="one view has no tabs")
+async def test_tabs_by_touch(browser: Browser, bot: RunningBot) -> None:
+    async with visit(browser, bot, **{**PHONE, "viewport": {"width": 320, "height": 568}}) as visitor:
+        await visitor.open()
+        for view in (*VIEWS[1:], VIEWS[0]):
+            tab = visitor.page.get_by_role("navigation").get_by_role("link", name=view.tab("ja"), exact=True)
+            box = await tab.bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 44
+            await tab.tap()
+            await expect(visitor.page.locator(".views [aria-current]")).to_have_text(view.tab("ja"))
+            await expect(visitor.page.locator(".views [aria-current]")).to_be_in_viewport(ratio=0.9)
+            assert await visitor.page.evaluate("() => document.documentElement.scrollWidth") <= 320
