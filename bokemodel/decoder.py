@@ -63,7 +63,7 @@ class Decoder(chainer.Chain):
         super().__init__()
         self.config = config
         self._carries = False
-        self._ended: tuple[Any, Any] | None = None
+        self._ended: tuple[Any, ...] = ()
         self.fixed: tuple[str, ...] = ()  # names of links that training leaves as they are
         rng = np.random.default_rng(seed)
         embed, hidden = config.embed, config.hidden
@@ -133,12 +133,21 @@ class Decoder(chainer.Chain):
 
         This is what the article's published loop does, which never resets the LSTM; it makes no sense otherwise.
         """
-        self._carries, self._ended = carries, None
+        self._carries, self._ended = carries, ()
+
+    @property
+    def carried(self) -> tuple[Floats, ...]:
+        """The state (h, c), each (B, hidden), that the next batch starts from; empty where none is carried."""
+        return tuple(chainer.cuda.to_cpu(array) for array in self._ended)
+
+    @carried.setter
+    def carried(self, state: tuple[Floats, ...]) -> None:
+        self._ended = tuple(self.xp.asarray(array) for array in state)
 
     def _continued(self, rows: int) -> tuple[Any, Any]:
         """State (rows, H) from the batch before; zeros for rows that it did not have."""
         state = [self.xp.zeros((rows, self.config.hidden), np.float32) for _ in range(2)]
-        for array, before in zip(state, self._ended or (), strict=False):
+        for array, before in zip(state, self._ended, strict=False):
             array[: len(before)] = before[:rows]
         return state[0], state[1]
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,60 +26,18 @@ from bokemodel.network import Network
 from bokemodel.packing import Normalizer, pack
 from bokemodel.pictures import open_file
 from bokemodel.tokenizer import UNK, Tokenizer
+from training.changes import ARTICLE, DEFAULT, STUDIES, Change, Study, changed
 from training.ngrams import NGrams
 from training.recipe import Recipe, load_recipe
-from training.report import write_report
-from training.snapshots import write_whole
-from training.train import Epoch, Texts, train
+from training.report import Section, write_report
+from training.snapshots import Snapshots, write_whole
+from training.train import Texts, train
 from training.vocabulary import train_tokenizer
 from training.weights import joke_weights
 from training.word_layer import fit_word_layer
 
 Floats = NDArray[np.float32]
 DEV_SHARE = 0.25  # of the pictures
-
-
-@dataclass(frozen=True)
-class Change:
-    """One run: a recipe, what is changed of it, and which jokes it sees.
-
-    Attributes:
-        tokenizer, decoder, train, weights: fields of the recipe's sections.
-        per_picture: at most so many jokes of a picture; None: all.
-        picture: false: the decoder sees the mean picture always.
-    """
-
-    name: str
-    base: str
-    tokenizer: dict[str, Any] = field(default_factory=dict)
-    decoder: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=dict)
-    weights: dict[str, Any] = field(default_factory=dict)
-    per_picture: int | None = None
-    picture: bool = True
-
-
-ARTICLE, DEFAULT = "article-large", "default"
-CHANGES = (
-    Change("article", ARTICLE),
-    Change("article, state never reset", ARTICLE, train={"carry_state": True}),
-    Change("article, shuffled", ARTICLE, train={"shuffle": True}),
-    Change("article, like lengths for equal ones", ARTICLE, train={"shuffle": True, "equal_lengths": False}),
-    Change("article, one joke per picture", ARTICLE, per_picture=1),
-    Change("article, sentencepiece units", ARTICLE, tokenizer={"kind": "sentencepiece", "units": 2000}),
-    Change("article, dropout", ARTICLE, decoder={"dropout": 0.35}),
-    Change("article, 256 for 100", ARTICLE, decoder={"embed": 256, "hidden": 256}),
-    Change("article, falling learning rate", ARTICLE, train={"final_rate": 0.05, "warm_up": 0.02}),
-    Change("article, picture at every step", ARTICLE, decoder={"every": True}),
-    Change("article, stars as weights", ARTICLE, weights={"strength": 0.3}),
-    Change("default", DEFAULT),
-    Change("default, without the picture", DEFAULT, picture=False),
-    Change("default, without the word layer", DEFAULT, decoder={"words": 0}),
-    Change("default, picture at the first step only", DEFAULT, decoder={"start": False, "output": False}),
-    Change("default, without label smoothing", DEFAULT, train={"smoothing": 0.0}),
-    Change("default, without dropout", DEFAULT, decoder={"dropout": 0.0}),
-    Change("default, stars do not count", DEFAULT, weights={"strength": 0.0}),
-)
 
 
 @dataclass(frozen=True)
@@ -105,6 +62,8 @@ def load_jokes(path: Path, work: Path, encoder_name: str, most: int) -> Jokes:
     digests = {hashlib.sha256((path.parent / name).read_bytes()).hexdigest(): name for name in by_picture}
     ordered = sorted(digests)
     each = max(1, most // len(ordered))
+    for name, all_jokes in by_picture.items():  # of best-first lists not the best alone
+        by_picture[name] = all_jokes[:: max(1, len(all_jokes) // each)][:each]
     kept = work / f"{path.parent.name}-{encoder_name}.npz"
     if not kept.exists():
         encoder = load_encoder(encoder_name)
@@ -114,7 +73,7 @@ def load_jokes(path: Path, work: Path, encoder_name: str, most: int) -> Jokes:
         np.savez(kept, vectors=np.stack(vectors))
     with np.load(kept) as archive:
         vectors_of = archive["vectors"]
-    jokes = [(row, joke) for row, d in enumerate(ordered) for joke in by_picture[digests[d]][:each]]
+    jokes = [(row, joke) for row, d in enumerate(ordered) for joke in by_picture[digests[d]]]
     nan = float("nan")
     return Jokes(
         path.parent.name,
@@ -127,28 +86,14 @@ def load_jokes(path: Path, work: Path, encoder_name: str, most: int) -> Jokes:
     )
 
 
-def changed(change: Change, epochs: int | None, seed: int) -> Recipe:
-    """The recipe of a run."""
-    base = load_recipe(change.base)
-    more: dict[str, Any] = {} if epochs is None else {"epochs": min(epochs, base.train.epochs)}
-    return replace(
-        base,
-        tokenizer=replace(base.tokenizer, **change.tokenizer),
-        decoder=replace(base.decoder, **change.decoder),
-        train=replace(base.train, **{"patience": 0, **change.train, **more, "seed": seed}),
-        weights=replace(base.weights, **change.weights),
-    )
-
-
-def run_change(jokes: Jokes, change: Change, recipe: Recipe) -> dict[str, Any]:
+def run_change(jokes: Jokes, change: Change, recipe: Recipe, snapshots: Snapshots | None = None) -> dict[str, Any]:
     """Train and measure: curves by epoch, nats a token and bits a character on the held-out pictures."""
-    began = time.perf_counter()
-    train_rows, dev_rows = _split(jokes, change.per_picture)
+    train_rows, dev_rows = _split(jokes, change.pictures, change.per_picture)
     tokenizer = train_tokenizer([jokes.texts[i] for i in train_rows], recipe.tokenizer, 0)
     ids = {int(i): tokenizer.encode(jokes.texts[i]) for i in np.concatenate([train_rows, dev_rows])}
     fitted = np.unique(jokes.owners[train_rows])
     normalizer = Normalizer.fit(jokes.vectors[fitted])
-    seen = normalizer(jokes.vectors)
+    seen = jokes.vectors if change.raw else normalizer(jokes.vectors)
     size = recipe.decoder.words
     if size:
         places = np.searchsorted(fitted, jokes.owners[train_rows])
@@ -159,13 +104,14 @@ def run_change(jokes: Jokes, change: Change, recipe: Recipe) -> dict[str, Any]:
         seen = np.zeros_like(seen)
     sizes = {name: value for name, value in asdict(recipe.decoder).items() if name != "words"}
     decoder = Decoder(DecoderConfig(len(tokenizer), seen.shape[1], **sizes), recipe.train.seed)
+    if change.chainer_weights:
+        decoder.load_arrays(_chainer_weights(decoder.arrays(), recipe.train.seed))
     no_votes = np.zeros(len(train_rows), np.float32)
     owners = jokes.owners[train_rows]
     stars, ratings = jokes.stars[train_rows], jokes.ratings[train_rows]
     weights = joke_weights(owners, stars, ratings, no_votes, recipe.weights, 0.0)
     texts = Texts(seen[owners], [ids[int(i)] for i in train_rows], weights)
     dev = Texts(seen[jokes.owners[dev_rows]], [ids[int(i)] for i in dev_rows])
-    epochs: list[Epoch] = []
     trained = train(
         decoder,
         recipe.train,
@@ -173,7 +119,7 @@ def run_change(jokes: Jokes, change: Change, recipe: Recipe) -> dict[str, Any]:
         bos=tokenizer.bos,
         eos=tokenizer.eos,
         dev=dev,
-        on_epoch=epochs.append,
+        snapshots=snapshots,
     )
     nats = -_log_probs(Network(decoder.arrays()), dev, tokenizer)
     tokens = sum(len(ids[int(i)]) + 1 for i in dev_rows)
@@ -187,44 +133,77 @@ def run_change(jokes: Jokes, change: Change, recipe: Recipe) -> dict[str, Any]:
         "pictures": len(fitted),
         "dev_pictures": int(jokes.dev.sum()),
         "chosen": trained.chosen,
-        "train": [epoch.train_loss for epoch in epochs],
-        "dev": [epoch.dev_loss for epoch in epochs],
+        "train": [epoch.train_loss for epoch in trained.epochs],
+        "dev": [epoch.dev_loss for epoch in trained.epochs],
+        "article_loss": [epoch.article_loss for epoch in trained.epochs],
         "epochs": recipe.train.epochs,
         "full_epochs": load_recipe(change.base).train.epochs,
         "seed": recipe.train.seed,
-        "seconds": round(time.perf_counter() - began, 1),
+        "seconds": round(sum(epoch.seconds for epoch in trained.epochs), 1),
     }
 
 
-def baselines(jokes: Jokes) -> dict[str, dict[str, Any]]:
-    """Unigram and 5-gram models over the default recipe's units."""
-    train_rows, dev_rows = _split(jokes, None)
-    tokenizer = train_tokenizer([jokes.texts[i] for i in train_rows], load_recipe(DEFAULT).tokenizer, 0)
-    learned = [tokenizer.encode(jokes.texts[i]) for i in train_rows]
-    held_out = [tokenizer.encode(jokes.texts[i]) for i in dev_rows]
-    characters = sum(len(jokes.texts[i]) + 1 for i in dev_rows)
-    found = {}
-    for name, order in (("unigram", 1), ("5-gram", 5)):
-        model = NGrams(learned, order, len(tokenizer), tokenizer.bos, tokenizer.eos)
-        nats = -sum(model.log_prob(text) for text in held_out)
-        found[name] = {
-            "nats_per_token": nats / sum(len(text) + 1 for text in held_out),
-            "bits_per_char": nats / math.log(2) / characters,
-            "units": len(tokenizer),
-            "jokes": len(learned),
-        }
+def _baselines(jokes: Jokes, work: Path) -> list[dict[str, Any]]:
+    """Found once for each corpus, and kept."""
+    kept = work / f"{jokes.name}-{len(jokes.texts)}-baselines.json"
+    if not kept.exists():
+        write_whole(kept, json.dumps(baselines(jokes)).encode())
+    found: list[dict[str, Any]] = json.loads(kept.read_bytes())
     return found
 
 
-def _split(jokes: Jokes, per_picture: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def baselines(jokes: Jokes) -> list[dict[str, Any]]:
+    """Unigram and 5-gram models over the default recipe's units, and a unigram over the article's words."""
+    train_rows, dev_rows = _split(jokes)
+    texts = [jokes.texts[i] for i in train_rows]
+    characters = sum(len(jokes.texts[i]) + 1 for i in dev_rows)
+    found = []
+    for name, recipe, order in (("unigram", DEFAULT, 1), ("5-gram", DEFAULT, 5), ("unigram of words", ARTICLE, 1)):
+        tokenizer = train_tokenizer(texts, load_recipe(recipe).tokenizer, 0)
+        learned = [tokenizer.encode(text) for text in texts]
+        held_out = [tokenizer.encode(jokes.texts[i]) for i in dev_rows]
+        model = NGrams(learned, order, len(tokenizer), tokenizer.bos, tokenizer.eos)
+        nats = -sum(model.log_prob(text) for text in held_out)
+        owed = _unknown_nats(jokes, train_rows, dev_rows, tokenizer)
+        found.append(
+            {
+                "name": name,
+                "nats_per_token": nats / sum(len(text) + 1 for text in held_out),
+                "bits_per_char": (nats + owed) / math.log(2) / characters,
+                "units": len(tokenizer),
+                "jokes": len(learned),
+            }
+        )
+    return found
+
+
+def _split(
+    jokes: Jokes, pictures: int | None = None, per_picture: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers of the jokes that are learned from and of those that are held out."""
     held_out = jokes.dev[jokes.owners]
     learned = np.flatnonzero(~held_out)
+    if pictures is not None:
+        learned = learned[np.isin(jokes.owners[learned], np.flatnonzero(~jokes.dev)[:pictures])]
     if per_picture is not None:
         owners = jokes.owners[learned]
         place = np.arange(len(owners)) - np.searchsorted(owners, owners)
         learned = learned[place < per_picture]
     return learned, np.flatnonzero(held_out)
+
+
+def _chainer_weights(arrays: dict[str, Floats], seed: int) -> dict[str, Floats]:
+    """As `L.EmbedID`, `L.Linear` and `L.LSTM` start: normal numbers, for all but the embedding over the root of the inputs."""
+    rng = np.random.default_rng(seed)
+    started = {
+        name: rng.normal(0, 1 if name == "embed" else array.shape[-1] ** -0.5, array.shape).astype(np.float32)
+        if array.ndim == 2
+        else np.zeros_like(array)
+        for name, array in arrays.items()
+    }
+    hidden = len(started["lstm_b"]) // 4
+    started["lstm_b"][hidden : 2 * hidden] = 1.0  # the forget gate's
+    return started
 
 
 def _log_probs(network: Network, dev: Texts, tokenizer: Tokenizer) -> float:
@@ -255,13 +234,21 @@ def _unknown_nats(
     return nats
 
 
+def runs(study: Study, jokes: Jokes, work: Path) -> Iterator[tuple[Change, Recipe, Path]]:
+    """A study's runs, the first seed of each before the second of any, and the file that each is kept in when it is done."""
+    for seed in range(study.seeds):
+        for change in study.changes:
+            if seed and change.name in study.once:
+                continue
+            recipe = changed(change, study.epochs, seed)
+            key = hashlib.sha256(json.dumps([asdict(change), recipe.digest, len(jokes.texts)]).encode())
+            yield change, recipe, work / f"{study.name}-{key.hexdigest()[:16]}.json"
+
+
 def main(
     data: Annotated[Path, typer.Option(help="A folder with flickr8k/corpus.jsonl and newyorker/corpus.jsonl.")],
-    corpus: Annotated[list[str] | None, typer.Option(help="Only this folder of it.")] = None,
+    study: Annotated[list[str] | None, typer.Option(help="Only the runs of this study.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only runs of this name.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="At most; the recipes' own where it is not named.")] = None,
-    jokes: Annotated[int, typer.Option(help="Of each corpus, at most.")] = 5000,
-    seeds: Annotated[int, typer.Option(min=1)] = 2,
     work: Annotated[Path, typer.Option(help="Where finished runs are kept.")] = Path("data/experiment"),
     out: Annotated[Path, typer.Option(help="The report; its plots go into a folder of its name.")] = Path(
         "docs/learning.md"
@@ -270,25 +257,24 @@ def main(
 ) -> None:
     """Run what has not been run yet, and write the report."""
     work.mkdir(parents=True, exist_ok=True)
-    for name in corpus or ("flickr8k", "newyorker"):
-        loaded = load_jokes(data / name / "corpus.jsonl", work, encoder, jokes)
-        kept = work / f"{name}-{len(loaded.texts)}-baselines.json"
-        if not kept.exists():
-            write_whole(kept, json.dumps({"corpus": name, "baselines": baselines(loaded)}).encode())
-        for seed in range(seeds):
-            for change in CHANGES:
-                if only and change.name not in only:
-                    continue
-                recipe = changed(change, epochs, seed)
-                key = hashlib.sha256(json.dumps([asdict(change), recipe.digest, len(loaded.texts)]).encode())
-                kept = work / f"{name}-{key.hexdigest()[:16]}.json"
-                if kept.exists():
-                    continue
-                found = run_change(loaded, change, recipe)
-                write_whole(kept, json.dumps({"corpus": name, "name": change.name, **found}).encode())
-                print(f"{name}: {change.name}: {found['bits_per_char']:.3f} bits a character", flush=True)
-                write_report(work, out)
-    write_report(work, out)
+    sections: list[Section] = []
+    missing = []
+    for each in STUDIES:
+        jokes = load_jokes(data / each.corpus / "corpus.jsonl", work, encoder, each.jokes)
+        kept = list(runs(each, jokes, work))
+        sections.append(Section(each, _baselines(jokes, work), [path for _, _, path in kept]))
+        if not study or each.name in study:
+            missing += [(each, jokes, *run) for run in kept if not only or run[0].name in only]
+    for each, jokes, change, recipe, path in missing:
+        if path.exists():
+            continue
+        snapshots = Snapshots(path.with_suffix(""))
+        found = run_change(jokes, change, recipe, snapshots)
+        write_whole(path, json.dumps({"name": change.name, **found}).encode())
+        snapshots.clear()
+        print(f"{each.name}: {change.name}: {found['bits_per_char']:.3f} bits a character", flush=True)
+        write_report(sections, out)
+    write_report(sections, out)
     print(out)
 
 

@@ -255,6 +255,9 @@ class Night:
                 f"{start.why}; {len(trained.epochs)} epochs, {last.train_loss:.3f} nats per token{dev} "
                 f"({trained.chosen}), {len(start.tokenizer):,} units"
             )
+            if self.options.recipe.train.equal_lengths:  # an article's recipe: what its figures can be held against
+                first = fitted.trained.epochs[0]
+                stage.note += f"; as the article prints it: {first.article_loss:.2f} -> {last.article_loss:.2f}"
             return fitted
 
     def _add_extras(self, work: Workplace, dataset: Dataset, fitted: Fitted, encoder: Encoder) -> Fitted:

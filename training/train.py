@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bokemodel.chainer_compat import chainer
 from bokemodel.decoder import Decoder
 from bokemodel.packing import Batch, pack
+from training.averaging import WeightAverage
 from training.optimizer import make_optimizer
 from training.snapshots import Snapshot, Snapshots
 
@@ -67,7 +68,12 @@ class Texts:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is known after an epoch; losses in nats a token."""
+    """What is known after an epoch; losses in nats a token.
+
+    Attributes:
+        article_loss: the training loss as the article's loop prints its own: a batch's mean nats a text, summed over all
+            batches, over the number of texts. That is nats a text over the batch's size: it falls where batches are larger.
+    """
 
     number: int
     train_loss: float
@@ -75,6 +81,7 @@ class Epoch:
     tokens: int
     dev_loss: float | None = None
     seconds: float = 0.0
+    article_loss: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -215,12 +222,13 @@ class _Run:
         self.decoder, self.config, self.has_dev = decoder, config, has_dev
         decoder.carry_state(config.carry_state)
         self.optimizer = make_optimizer(decoder, config.learning_rate, config.clip, config.weight_decay)
-        self.average = _Average(decoder)
+        self.average = WeightAverage(decoder)
         self.first_averaged = config.epochs - max(1, round(config.epochs * config.average)) + 1
         self.best: dict[str, Floats] = {}
         self.epochs: list[Epoch] = []
         self.number, self.done = 1, 0  # the epoch under way, and its batches behind us
         self.total, self.tokens, self.seconds, self.last_loss = 0.0, 0, 0.0, 0.0
+        self.summed, self.texts = 0.0, 0  # of the epoch under way: batches' mean nats a text, and texts
 
     def step(self, pictures: Floats, batch: Batch, count: int) -> None:
         """Learn from one batch."""
@@ -235,12 +243,20 @@ class _Run:
             )
         self.total += self.last_loss * len(batch.targets)
         self.tokens += len(batch.targets)
+        self.summed += self.last_loss * len(batch.targets) / len(batch.order)
+        self.texts += len(batch.order)
         self.done += 1
 
     def end_epoch(self, found: float | None, seconds: float) -> Epoch:
         """Close the epoch under way and open the next."""
         epoch = Epoch(
-            self.number, self.total / max(self.tokens, 1), float(self.optimizer.alpha), self.tokens, found, seconds
+            self.number,
+            self.total / max(self.tokens, 1),
+            float(self.optimizer.alpha),
+            self.tokens,
+            found,
+            seconds,
+            self.summed / max(self.texts, 1),
         )
         if found is not None and found < min((e.dev_loss for e in self.epochs if e.dev_loss is not None), default=1e9):
             self.best = _weights(self.decoder)
@@ -248,6 +264,7 @@ class _Run:
             self.average.add()
         self.epochs.append(epoch)
         self.number, self.done, self.total, self.tokens, self.seconds = self.number + 1, 0, 0.0, 0, 0.0
+        self.summed, self.texts = 0.0, 0
         return epoch
 
     @property
@@ -281,6 +298,7 @@ class _Run:
         arrays |= {f"best{name}": array for name, array in self.best.items()}
         arrays |= {f"adam/{name}": np.asarray(chainer.cuda.to_cpu(value)) for name, value in adam.target.items()}
         arrays |= {f"average/{index}": total for index, total in enumerate(self.average.sums)}
+        arrays |= {f"carried/{index}": array for index, array in enumerate(self.decoder.carried)}
         facts = {
             "config": asdict(self.config),
             "epochs": [asdict(epoch) for epoch in self.epochs],
@@ -289,6 +307,8 @@ class _Run:
             "total": self.total,
             "tokens": self.tokens,
             "seconds": self.seconds,
+            "summed": self.summed,
+            "texts": self.texts,
             "averaged": self.average.count,
         }
         return Snapshot(facts, arrays)
@@ -306,6 +326,8 @@ class _Run:
         self.epochs = [Epoch(**epoch) for epoch in facts["epochs"]]
         self.number, self.done, self.tokens = facts["number"], facts["done"], facts["tokens"]
         self.total, self.seconds = facts["total"], facts["seconds"]
+        self.summed, self.texts = facts.get("summed", 0.0), facts.get("texts", 0)
+        self.decoder.carried = tuple(arrays[f"carried/{i}"] for i in range(2) if f"carried/{i}" in arrays)
         if self.epochs:
             self.optimizer.alpha = self.epochs[-1].learning_rate
 
@@ -316,30 +338,6 @@ def _rate(config: TrainConfig, progress: float) -> float:
         return config.learning_rate * max(progress / config.warm_up, 0.02)
     fall = 0.5 * (1 + np.cos(np.pi * (progress - config.warm_up) / (1 - config.warm_up)))
     return float(config.learning_rate * (config.final_rate + (1 - config.final_rate) * fall))
-
-
-class _Average:
-    """Mean of a decoder's weights over several moments (Izmailov et al. 2018)."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self.parameters = [parameter for _, parameter in sorted(decoder.namedparams())]
-        self.sums = [np.zeros(p.shape, np.float64) for p in self.parameters]
-        self.count = 0
-
-    def add(self) -> None:
-        for total, parameter in zip(self.sums, self.parameters, strict=True):
-            total += chainer.cuda.to_cpu(parameter.array)
-        self.count += 1
-
-    def apply(self) -> None:
-        for total, parameter in zip(self.sums, self.parameters, strict=True):
-            xp = chainer.backend.get_array_module(parameter.array)
-            parameter.array[...] = xp.asarray((total / self.count).astype(np.float32))
-
-    def restore(self, sums: list[NDArray[np.float64]], count: int) -> None:
-        for total, saved in zip(self.sums, sums, strict=True):
-            total[...] = saved
-        self.count = count
 
 
 class _chainer_seed:

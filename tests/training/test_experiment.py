@@ -1,16 +1,20 @@
-"""The experiment in small: every change runs, finished runs are not run again, the report says with what budget."""
+"""The experiment in small: every change runs, finished runs are not run again, and a study's runs have one budget."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 from training import experiment
-from training.experiment import CHANGES, Change, Jokes, changed, run_change
-from training.report import write_report
-from training.snapshots import write_whole
+from training.changes import ARTICLE, CHANGES, FEW, STUDIES, Change, Study, changed
+from training.experiment import Jokes, baselines, load_jokes, run_change
+from training.ngrams import NGrams
+from training.snapshots import Snapshots
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def jokes() -> Jokes:
     return Jokes("small", vectors, texts, owners, stars, np.ones(36, np.float32), np.arange(12) < 3)
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
+@pytest.mark.parametrize("change", [*CHANGES, *FEW], ids=lambda change: change.name)
 def test_every_change_is_one_that_can_be_run(jokes: Jokes, change: Change) -> None:
     found = run_change(jokes, change, changed(change, 1, 0))
     assert np.isfinite(found["bits_per_char"])
@@ -32,8 +36,17 @@ def test_every_change_is_one_that_can_be_run(jokes: Jokes, change: Change) -> No
 
 
 def test_each_change_changes_something() -> None:
-    recipes = {(changed(c, None, 0).digest, c.per_picture, c.picture) for c in CHANGES}
-    assert len(recipes) == len(CHANGES)
+    for study in STUDIES:
+        seen = {
+            (changed(c, None, 0).digest, c.pictures, c.per_picture, c.picture, c.raw, c.chainer_weights)
+            for c in study.changes
+        }
+        assert len(seen) == len(study.changes) == len({c.name for c in study.changes})
+
+
+def test_a_studys_runs_have_one_budget() -> None:
+    for study in STUDIES:
+        assert len({changed(change, study.epochs, 0).train.epochs for change in study.changes}) == 1, study.name
 
 
 def test_unknown_words_are_paid_for(jokes: Jokes) -> None:
@@ -46,19 +59,73 @@ def test_unknown_words_are_paid_for(jokes: Jokes) -> None:
     assert run_change(Jokes(**{**vars(jokes), "texts": strange}), change, recipe)["bits_per_char"] > before
 
 
-def test_the_report_names_the_budget(tmp_path: Path) -> None:
-    run = {"corpus": "x", "name": "article", "jokes": 27, "units": 30, "nats_per_token": 2.0, "bits_per_char": 1.5}
-    run |= {"train": [3.0, 2.0], "dev": [2.5, 2.6], "epochs": 2, "full_epochs": 30, "seed": 0}
-    import json
+def test_the_article_saw_the_raw_vector_and_started_from_chainers_weights(jokes: Jokes) -> None:
+    def first_loss(change: Change) -> float:
+        return float(run_change(jokes, change, changed(change, 1, 0))["train"][0])
 
-    write_whole(tmp_path / "one.json", json.dumps(run).encode())
-    write_whole(tmp_path / "two.json", json.dumps({**run, "seed": 1, "bits_per_char": 1.7}).encode())
-    write_report(tmp_path, tmp_path / "docs" / "learning.md")
-    text = (tmp_path / "docs" / "learning.md").read_text(encoding="utf-8")
-    assert "| article | 27 | 30 | 2.000 | 1.600 ± 0.100 | 1 | 2 epochs of 30, 2 seeds |" in text
-    assert (tmp_path / "docs" / "learning" / "x.png").stat().st_size > 1000
+    plain = Change("plain", ARTICLE)
+    losses = {first_loss(plain), first_loss(Change("raw", ARTICLE, raw=True))}
+    assert len(losses | {first_loss(Change("weights", ARTICLE, chainer_weights=True))}) == 3
 
 
 def test_pictures_are_split_not_jokes(jokes: Jokes) -> None:
-    learned, held_out = experiment._split(jokes, None)
+    learned, held_out = experiment._split(jokes)
     assert not set(jokes.owners[learned]) & set(jokes.owners[held_out])
+    few, same = experiment._split(jokes, pictures=4, per_picture=2)
+    assert jokes.owners[few].tolist() == [3, 3, 4, 4, 5, 5, 6, 6]
+    assert same.tolist() == held_out.tolist()
+
+
+def test_the_jokes_of_a_picture_are_taken_from_all_along_its_list(tmp_path: Path) -> None:
+    (tmp_path / "some").mkdir()
+    for number in range(2):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(tmp_path / "some" / f"{number}.png")
+    lines = [{"image": f"{i % 2}.png", "text": f"joke {i}", "stars": 20 - i} for i in range(20)]
+    corpus = tmp_path / "some" / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    np.savez(tmp_path / "some-none.npz", vectors=np.zeros((2, 3), np.float32))
+    found = load_jokes(corpus, tmp_path, "none", 5)
+    assert sorted(found.texts) == ["joke 0", "joke 1", "joke 10", "joke 11"]
+    assert found.owners.tolist() == [0, 0, 1, 1]
+    assert sorted(found.stars.tolist()) == [9, 10, 19, 20]
+
+
+def test_baselines_know_less_with_less_context(jokes: Jokes) -> None:
+    found = {one["name"]: one for one in baselines(jokes)}
+    assert found["5-gram"]["bits_per_char"] < found["unigram"]["bits_per_char"]
+    assert found["unigram of words"]["units"] < found["unigram"]["units"]
+    assert NGrams([[5]], 1, 10, 1, 2).probability((), 5) > 0
+
+
+def test_finished_runs_are_not_run_again(jokes: Jokes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study("small", "small: a few", "small", 36, 1, CHANGES[:2], seeds=2, once=(CHANGES[1].name,))
+    monkeypatch.setattr(experiment, "STUDIES", (study,))
+    monkeypatch.setattr(experiment, "load_jokes", lambda *_: jokes)
+    work, out = tmp_path / "work", tmp_path / "docs" / "learning.md"
+    app = experiment.typer.Typer()
+    app.command()(experiment.main)
+    arguments = ["--data", str(tmp_path), "--work", str(work), "--out", str(out)]
+
+    def ran() -> list[str]:
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0
+        return [line for line in result.output.splitlines() if line.startswith("small: ")]
+
+    assert [line.split(": ")[1] for line in ran()] == ["article", "article, state never reset", "article"]
+    first = out.read_bytes()
+    assert ran() == []
+    assert out.read_bytes() == first
+    one = sorted(work.glob("small-*.json"))[0]
+    one.unlink()
+    assert len(ran()) <= 1
+
+
+def test_a_run_that_was_killed_goes_on(jokes: Jokes, tmp_path: Path) -> None:
+    change = CHANGES[1]
+    recipe = changed(change, 3, 0)
+    whole = run_change(jokes, change, recipe)
+    snapshots = Snapshots(tmp_path / "run")
+    run_change(jokes, change, recipe, snapshots)
+    again = run_change(jokes, change, recipe, snapshots)
+    assert again["train"] == whole["train"]
+    assert again["bits_per_char"] == whole["bits_per_char"]

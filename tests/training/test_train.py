@@ -87,6 +87,25 @@ def test_a_killed_run_ends_as_an_unbroken_one(tmp_path: Path, kills: list[int]) 
     assert [replace(e, seconds=0.0) for e in continued_epochs] == [replace(e, seconds=0.0) for e in epochs]
 
 
+@pytest.mark.parametrize("kill", [3, 10, 17])
+def test_a_carried_state_survives_a_kill(tmp_path: Path, kill: int) -> None:
+    config = replace(CONFIG, carry_state=True, epochs=3)
+    unbroken, epochs = run(config=config)
+    steps = 0
+
+    def stop(_: Step) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == kill:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(Snapshots(tmp_path), stop, config)
+    continued, continued_epochs = run(Snapshots(tmp_path), config=config)
+    assert same_weights(unbroken, continued)
+    assert [replace(e, seconds=0.0) for e in continued_epochs] == [replace(e, seconds=0.0) for e in epochs]
+
+
 def test_a_killed_run_does_not_start_over(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
 
@@ -217,6 +236,19 @@ def test_equal_lengths_in_order() -> None:
     assert all(len(set(lengths[batch])) == 1 for batch in shuffled)
     assert sorted(np.concatenate(shuffled).tolist()) == list(range(7))
     assert [batch.tolist() for batch in shuffled] != [batch.tolist() for batch in cut]
+
+
+def test_the_loss_as_the_article_prints_it_is_that_of_a_text_over_the_size_of_its_batch() -> None:
+    texts = Texts(np.zeros((6, 6), np.float32), [[5, 9], [6, 8], [7, 7], [4, 4], [3], [5]])
+    config = TrainConfig(
+        epochs=1, batch_size=4, learning_rate=1e-9, equal_lengths=True, shuffle=False, average=0.0, final_rate=1.0
+    )
+    decoder = Decoder(DecoderConfig(vocabulary=20, feature_dim=6, embed=12, hidden=12))
+    decoder.load_arrays({name: np.zeros_like(array) for name, array in decoder.arrays().items()})
+    (epoch,) = train(decoder, config, lambda *_: texts, bos=BOS, eos=EOS).epochs
+    assert epoch.train_loss == pytest.approx(np.log(20), rel=1e-3)
+    # one batch of two texts of two steps, one of four texts of three: five steps of ln 20 each, over six texts
+    assert epoch.article_loss == pytest.approx((2 + 3) * np.log(20) / 6, rel=1e-3)
 
 
 def test_unshuffled_batches_keep_the_order() -> None:
