@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.chat.web.views import play
+from bot.chat.web.views import play, training
 
-MODULES = (play,)
+MODULES = (play, training)
 VIEWS = tuple(module.VIEW for module in MODULES)

@@ -1,0 +1,16 @@
+// The training run in progress, as the server tells it. A browser that was cut off comes back by itself, and so does this.
+
+const AGAIN_MS = 30_000; // after a refusal: then the browser does not
+
+/** Calls state, run, epoch with what is told, and lost where nothing is told any more. */
+export function watch({ state, run, epoch, lost }) {
+  const source = new EventSource("/api/runs/events");
+  const hear = (kind, tell) => source.addEventListener(kind, (event) => tell(JSON.parse(event.data)));
+  hear("state", state);
+  hear("run", run);
+  hear("epoch", epoch);
+  source.addEventListener("error", () => {
+    lost();
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => watch({ state, run, epoch, lost }), AGAIN_MS);
+  });
+}
