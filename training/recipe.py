@@ -38,7 +38,8 @@ class DecoderSizes:
 
     embed: int = 256
     hidden: int = 256
-    tied: bool = True
+    tied: bool = False
+    embed_gain: float = 3.0
     dropout: float = 0.35
     word_dropout: float = 0.0
     topics: int = 0
@@ -63,7 +64,7 @@ class WarmStart:
     epochs: int = 6
     learning_rate: float = 5e-4
     replay: float = 3.0
-    least: int = 20_000
+    least: int = 4_000
 
 
 @dataclass(frozen=True)
