@@ -26,6 +26,7 @@ from store.config import Config
 from store.database import Database
 from store.errors import StoreError
 from store.events import prune_seen
+from store.feed import FeedLimits, erase_old_pictures
 from store.runs import close_lost_runs, take_announcements
 
 log = logging.getLogger(__name__)
@@ -213,11 +214,15 @@ class Schedule:
         try:
             events = await asyncio.to_thread(prune_seen, self.database)
             answers = await asyncio.to_thread(erase_older, self.database, self.config.privacy.retention_days)
+            web = self.config.web
+            limits = FeedLimits(web.feed_days, web.feed_pictures if web.feed_consent else 0)
+            pictures = await asyncio.to_thread(erase_old_pictures, self.database, limits)
         except StoreError as error:
             log.warning("old answers are not erased: %s", error)
             return
-        if events or answers:
-            log.info("erased %d answers and %d events in %.1f s", answers, events, time.monotonic() - began)
+        if events or answers or pictures:
+            spent = time.monotonic() - began
+            log.info("erased %d answers, %d pictures and %d events in %.1f s", answers, pictures, events, spent)
 
 
 async def _log_lines(process: asyncio.subprocess.Process) -> None:

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, case, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, case, delete, exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
 from store.database import Database, count_changed
 from store.errors import UnknownAnswer
-from store.tables import Answer, AnswerFeature, Vote
+from store.tables import Answer, AnswerFeature, FeedPicture, Vote
 from store.types import now
 
 _PUBLIC_ID = re.compile(r"[0-9a-f]{32}")
@@ -205,22 +205,35 @@ def best_today(
     return best_answers(database, platform, channel_id=channel_id, guild_id=guild_id, since=midnight, limit=limit)
 
 
-def public_feed(database: Database, limit: int = 20, before: datetime | None = None) -> tuple[RankedAnswer, ...]:
-    """Answers on the page whose visitors agreed to show them, newest first; nothing of any chat."""
+def public_feed(database: Database, limit: int = 20, before: str | None = None) -> tuple[RankedAnswer, ...]:
+    """Answers on the page whose visitors agreed to show them, while their pictures are kept; nothing of any chat.
+
+    Newest first, of several jokes about one post the last. `before`: those that are older than the answer of that id.
+    """
     up, down = _counts()
-    where: list[ColumnElement[bool]] = [Answer.platform == "web", Answer.consent.is_(True), Answer.deleted.is_(None)]
+    later, with_picture = aliased(Answer), aliased(FeedPicture)
+    told_again = exists().where(
+        later.again_of == Answer.public_id, later.user == Answer.user, with_picture.answer_id == later.id
+    )
+    where: list[ColumnElement[bool]] = [*agreed(), ~told_again]
     if before is not None:
-        where.append(Answer.created < before)
+        where.append(FeedPicture.answer_id < select(Answer.id).where(Answer.public_id == before).scalar_subquery())
     statement = (
         select(Answer, up, down)
+        .join(FeedPicture, FeedPicture.answer_id == Answer.id)
         .join(Vote, Vote.answer_id == Answer.id, isouter=True)
         .where(*where)
         .group_by(Answer.id)
-        .order_by(Answer.created.desc(), Answer.id.desc())
+        .order_by(Answer.id.desc())
         .limit(limit)
     )
     with database.reader() as session:
         return tuple(RankedAnswer(_stored(row[0]), int(row[1]), int(row[2])) for row in session.execute(statement))
+
+
+def agreed() -> tuple[ColumnElement[bool], ...]:
+    """Answers on the page that may be shown to everybody."""
+    return Answer.platform == "web", Answer.consent.is_(True), Answer.deleted.is_(None)
 
 
 def answer_stats(database: Database, since: datetime | None = None) -> AnswerStats:
@@ -244,7 +257,7 @@ def save_feature(database: Database, public_id: str, encoder: str, weights_diges
 
 
 def delete_answer(database: Database, public_id: str) -> bool:
-    """Take an answer back: it is found no more, its vector is erased. False: there was none."""
+    """Take an answer back: it is found no more, its vector and picture are erased. False: there was none."""
     with database.session() as session:
         try:
             row_id = answer_id(session, public_id)
@@ -252,6 +265,7 @@ def delete_answer(database: Database, public_id: str) -> bool:
             return False
         session.execute(update(Answer).where(Answer.id == row_id).values(deleted=now()))
         session.execute(delete(AnswerFeature).where(AnswerFeature.answer_id == row_id))
+        session.execute(delete(FeedPicture).where(FeedPicture.answer_id == row_id))
         return True
 
 

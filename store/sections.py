@@ -175,6 +175,8 @@ class Web(Section):
     trusted_proxies: Texts = key((), "addresses or networks whose X-Forwarded-For is believed")
     posts_per_minute: Count = key(20, "pictures a minute from one address; 0: no limit")
     feed_consent: bool = key(True, "offer visitors to show their answer in the feed; false: no feed")
+    feed_days: NotNegative = key(30.0, "pictures in the feed are erased after so many days; 0: with their answers")
+    feed_pictures: Count = key(200, "so many pictures are kept for the feed, the newest")
     metrics: bool = key(True, "serve /metrics for Prometheus")
     language: Literal["auto", "ja", "en"] = key("auto", "of the page; auto: the browser's")
 
@@ -359,7 +361,7 @@ class Filter(Section):
 
 
 class Privacy(Section):
-    """What is kept about people. Pictures never are."""
+    """What is kept about people. Pictures never are, but for those that visitors of the page want in the feed."""
 
     store_features: bool = key(False, "keep the feature vector of posted pictures, so that votes teach the next model")
     retention_days: NotNegative = key(90.0, "answers and votes are erased after so many days; 0: never")

@@ -139,7 +139,7 @@ class Boke(Base):
 
 
 class Answer(Base):
-    """One reply of the bot. The picture itself is never kept."""
+    """One reply of the bot. The picture itself is not kept, unless a visitor of the page wants it in the feed."""
 
     __tablename__ = "answers"
     __table_args__ = (
@@ -202,6 +202,18 @@ class AnswerFeature(Base):
     encoder: Mapped[str] = mapped_column(String(64))
     weights_digest: Mapped[str] = mapped_column(DIGEST)
     vector: Mapped[bytes] = mapped_column(LargeBinary)  # float32, little endian
+    created: Mapped[datetime] = mapped_column(default=now)
+
+    answer: Mapped[Answer] = relationship()
+
+
+class FeedPicture(Base):
+    """A small picture beside an answer in the page's feed, where its visitor agreed to that."""
+
+    __tablename__ = "feed_pictures"
+
+    answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"), primary_key=True)
+    jpeg: Mapped[bytes] = mapped_column(LargeBinary)
     created: Mapped[datetime] = mapped_column(default=now)
 
     answer: Mapped[Answer] = relationship()

@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 import pytest
+from sqlalchemy import update
 
 from bokemodel.bundle import load_bundle
 from bot import children
@@ -28,7 +29,9 @@ from store.answers import NewAnswer, add_answer, get_answer
 from store.config import Config
 from store.database import Database, open_database
 from store.events import mark_seen
+from store.feed import FeedLimits, add_picture, get_picture
 from store.runs import RunRecord, last_runs, start_run, update_run
+from store.tables import FeedPicture
 from store.types import now
 from tests.bot.running import run_bot
 from tests.bundles import tiny_bundle
@@ -245,9 +248,15 @@ async def test_old_answers_and_events_are_erased(make_config: Make, tmp_path: Pa
             made.database,
             NewAnswer(**fields, model="m", encoder="e", created=now() - timedelta(days=91)),  # type: ignore[arg-type]
         )
-        new = add_answer(made.database, NewAnswer(**fields, model="m", encoder="e"))  # type: ignore[arg-type]
+        new = add_answer(made.database, NewAnswer(**fields, model="m", encoder="e", consent=True))  # type: ignore[arg-type]
+        add_picture(made.database, new.public_id, b"jpeg", FeedLimits(days=30, pictures=1))
         mark_seen(made.database, "slack", "C1", "1")
         await made.schedule.clean()
+        assert get_picture(made.database, new.public_id) == b"jpeg"
+        with made.database.session() as session:
+            session.execute(update(FeedPicture).values(created=now() - timedelta(days=31)))
+        await made.schedule.clean()
+        assert get_picture(made.database, new.public_id) is None
         assert get_answer(made.database, old.public_id) is None
         assert get_answer(made.database, new.public_id) is not None
         assert not mark_seen(made.database, "slack", "C1", "1")  # a week has not passed

@@ -162,21 +162,6 @@ def test_today_begins_at_the_time_zones_midnight(any_database: Database) -> None
     assert [r.answer.text for r in best] == ["今日"]
 
 
-def test_the_feed_shows_only_what_people_agreed_to(any_database: Database) -> None:
-    moment = now()
-    shown = keep(any_database, "公開", platform="web", consent=True, created=moment)
-    keep(any_database, "古い公開", platform="web", consent=True, created=moment - timedelta(hours=1))
-    keep(any_database, "内緒", platform="web")
-    keep(any_database, "チャット", consent=True)
-    deleted = keep(any_database, "削除", platform="web", consent=True)
-    answers.delete_answer(any_database, deleted.public_id)
-    vote(any_database, shown.public_id, "v", 1)
-    feed = answers.public_feed(any_database)
-    assert [(r.answer.text, r.up, r.down) for r in feed] == [("公開", 1, 0), ("古い公開", 0, 0)]
-    assert [r.answer.text for r in answers.public_feed(any_database, before=moment)] == ["古い公開"]
-    assert len(answers.public_feed(any_database, limit=1)) == 1
-
-
 def test_stats(any_database: Database) -> None:
     assert answers.answer_stats(any_database) == answers.AnswerStats(0, 0, 0)
     yesterday = now() - timedelta(days=1)
