@@ -33,6 +33,8 @@ class DecoderConfig:
     """Sizes of a decoder. The article's sees the picture at the first step alone; the three last fields go beyond that.
 
     tied: use the embedding as output layer (needs embed == hidden).
+    embed_gain: how many times as large as usual the embeddings start. Larger ones are heard by the gates from the first
+        batch on; what small ones say of a rare word is learned so late that a few thousand texts end before it.
     word_dropout: share of the words before that the decoder does not see while it learns (Bowman et al. 2016); it then
         relies more on the picture, and joins halves of sentences that it never saw together.
     topics: 0 is the article's linear img2x. Otherwise the vector first becomes a distribution over so many topics
@@ -48,6 +50,7 @@ class DecoderConfig:
     embed: int = 100
     hidden: int = 100
     tied: bool = False
+    embed_gain: float = 1.0
     dropout: float = 0.0
     word_dropout: float = 0.0
     topics: int = 0
@@ -76,7 +79,9 @@ class Decoder(chainer.Chain):
         forget_open[hidden : 2 * hidden] = FORGET_BIAS
         with self.init_scope():
             self.embed = L.EmbedID(
-                config.vocabulary, embed, initialW=uniform(config.vocabulary, embed, fan=embed if config.tied else 10)
+                config.vocabulary,
+                embed,
+                initialW=uniform(config.vocabulary, embed, fan=embed if config.tied else 10, gain=config.embed_gain),
             )
             # the vector has length 1 in all (packing.Normalizer): its weights start as large as one input's would
             if config.topics:

@@ -51,7 +51,7 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         ("[train]\nclip = nan", "train.clip = NaN: "),
         ("[train]\nepochs = 0", "train.epochs = 0: should be at least 1"),
         ("train = 3", "train = 3: should be a section of its own, such as [train]"),
-        ("[decoder]\nembed = 100", "decoder.tied needs decoder.embed and decoder.hidden to be equal"),
+        ("[decoder]\ntied = true\nembed = 100", "decoder.tied needs decoder.embed and decoder.hidden to be equal"),
         ("[decoder]\ndropout = 1.0", "decoder.dropout = 1.0: "),
         ("[filters]\nmin_chars = 5\nmax_chars = 2", "filters: min_chars 5 and max_chars 2 let nothing through"),
         ("[filters]\ndomain = 'cat'", 'filters.domain = "cat": '),
