@@ -19,8 +19,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "spearman_funny": ("笑いのツボ", "Sense of what is funny"),
     "spearman_funny_why": ("星の多さとの相関", "correlation with people’s stars"),
     "metric": ("指標", "Figure"),
-    "better": ("良くなった", "better"),
-    "worse": ("悪くなった", "worse"),
+    "better": ("良い", "better"),
+    "worse": ("悪い", "worse"),
     "between": ("{low}〜{high}", "{low} to {high}"),
     "by_chance": ("でたらめなら {n}", "by chance: {n}"),
 }

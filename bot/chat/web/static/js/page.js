@@ -27,10 +27,21 @@ export function reveal(element, block = "nearest") {
   element.scrollIntoView({ block, behavior: still ? "instant" : "smooth" });
 }
 
-/** A joke in the language it is in: lines are broken and read aloud by it. The bubble closes tightly around its lines. */
+/** A text in the language it is in: lines are broken and read aloud by it. */
+export function setText(place, text) {
+  place.textContent = text;
+  place.lang = languageOf(text);
+  return place;
+}
+
+/** A joke in the language it is in. The bubble closes tightly around its lines. */
 export function setJoke(bubble, text) {
   bubble.firstElementChild.textContent = text;
-  bubble.lang = /[\u3040-\u30ff\u3400-\u9fff]/.test(text) ? "ja" : "en";
+  bubble.lang = languageOf(text);
+}
+
+function languageOf(text) {
+  return /[\u3040-\u30ff\u3400-\u9fff]/.test(text) ? "ja" : "en";
 }
 
 /** Take back the room that a bubble keeps beside lines which ended early. */

@@ -1,6 +1,6 @@
 // What the model said of the same few pictures after each pass: a slider through the passes, and all of them as a table.
 
-import { announce, copy, say } from "./page.js";
+import { announce, copy, say, setText } from "./page.js";
 
 const STEP_MS = 700;
 
@@ -92,12 +92,6 @@ export class Samples {
     });
     this.table.tBodies[0].replaceChildren(...lines);
   }
-}
-
-function setText(place, text) {
-  place.textContent = text;
-  place.lang = /[\u3040-\u30ff\u3400-\u9fff]/.test(text) ? "ja" : "en";
-  return place;
 }
 
 function heading(text, scope) {
