@@ -21,7 +21,7 @@ from bot.inference import Inference, NoWorker, QueueFull, WorkerLost
 from bot.limits import Limit, RateLimits
 from bot.log import PICTURE
 from bot.work import Work
-from bot.worker import Answered, CardJob, Job, Refused
+from bot.worker import Answered, CardJob, Job, Refused, ThumbnailJob
 from store import answers, crawled, settings, votes
 from store.answers import Forgotten, NewAnswer, StoredAnswer, StoredCandidate
 from store.config import Config
@@ -157,10 +157,16 @@ class BokeService:
 
     async def card(self, picture: bytes, text: str, *, spoiler: bool = False) -> bytes:
         """The picture with the joke under it, as PNG. Raises BokeRefused."""
-        self._check_size(picture)
         settings = self.config.card
         font = str(settings.font) if settings.font else None
-        job = CardJob(picture, text, spoiler, settings.width, font, self.config.pictures.max_pixels)
+        return await self._draw(CardJob(picture, text, spoiler, settings.width, font, self.config.pictures.max_pixels))
+
+    async def thumbnail(self, picture: bytes) -> bytes:
+        """The picture, small, as JPEG. Raises BokeRefused."""
+        return await self._draw(ThumbnailJob(picture, max_pixels=self.config.pictures.max_pixels))
+
+    async def _draw(self, job: CardJob | ThumbnailJob) -> bytes:
+        self._check_size(job.picture)
         try:
             drawn = await self.inference.draw(job)
         except NoWorker as error:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from bot import worker
-from bot.worker import Answered, CardJob, Job, ModelFacts, ModelPlace, Refused
+from bot.worker import Answered, CardJob, Job, ModelFacts, ModelPlace, Refused, ThumbnailJob
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -173,15 +173,15 @@ class Inference:
             raise QueueFull(f"{self.settings.queue_size} pictures are waiting") from None
         return await waiting.result
 
-    async def draw(self, job: CardJob) -> bytes | Refused:
-        """Draw a card in a worker, between two batches. Raises NoWorker, WorkerLost."""
+    async def draw(self, job: CardJob | ThumbnailJob) -> bytes | Refused:
+        """Draw in a worker, between two batches. Raises NoWorker, WorkerLost."""
         slot = next((slot for slot in self._slots if slot.up), None)
         if slot is None or self._closing:
             raise NoWorker("no worker is up to draw a card")
         for _ in range(2):
             executor = slot.executor
             try:
-                return await slot.call(worker.draw_card, job, timeout=self.settings.timeout)
+                return await slot.call(worker.draw, job, timeout=self.settings.timeout)
             except (BrokenExecutor, TimeoutError) as error:
                 self._lost(slot, executor, "a card", error)
             if self._closing:

@@ -121,6 +121,14 @@ TEXTS: dict[str, dict[Language, str]] = {
         "ja": "写真はもう手元にありません。カードを作れるのは投稿から1時間ほどです。",
         "en": "I no longer have the picture. Cards can be made for about an hour.",
     },
+    "not_yours": {
+        "ja": "取り下げられるのは、投稿した人だけです。",
+        "en": "Only whoever posted it can take it back.",
+    },
+    "picture_gone": {
+        "ja": "写真はもう手元にありません。もう一度送ってください。",
+        "en": "I no longer have the picture. Please send it again.",
+    },
     "too_slow": {
         "ja": "写真が届くまでに時間がかかりすぎました。もう一度どうぞ。",
         "en": "The picture took too long to arrive. Please try again.",

@@ -8,6 +8,7 @@ Nothing heavy is imported before `initialize` has set the number of threads.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -241,8 +242,38 @@ class CardJob:
     max_pixels: int = 64_000_000
 
 
+@dataclass(frozen=True)
+class ThumbnailJob:
+    """The picture, to be made small; `side` pixels at most."""
+
+    picture: bytes = field(repr=False)
+    side: int = 960
+    max_pixels: int = 64_000_000
+
+
+def draw(job: CardJob | ThumbnailJob) -> bytes | Refused:
+    """A card as PNG or a small picture as JPEG; posted bytes are decoded in a worker only, here too."""
+    return draw_card(job) if isinstance(job, CardJob) else draw_thumbnail(job)
+
+
+def draw_thumbnail(job: ThumbnailJob) -> bytes | Refused:
+    """JPEG without what cameras write into their files, such as the place."""
+    from bokemodel.errors import PictureError
+    from bokemodel.pictures import open_picture
+
+    try:
+        picture = open_picture(job.picture, max_pixels=job.max_pixels, short_side=job.side)
+        picture.thumbnail((job.side, job.side))
+        picture.info.clear()
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=82, optimize=True)
+        return file.getvalue()
+    except (PictureError, OSError) as error:
+        return Refused(type(error).__name__, str(error))
+
+
 def draw_card(job: CardJob) -> bytes | Refused:
-    """The card as PNG; posted bytes are decoded in a worker only, here too."""
+    """The card as PNG."""
     from bokemodel.errors import PictureError
     from bokemodel.pictures import open_picture
     from bot.card import CardError, make_card

@@ -16,7 +16,7 @@ from bokemodel import BokeModel
 from bokemodel.errors import BundleError
 from bokemodel.pictures import open_picture
 from bot import worker
-from bot.worker import Answered, CardJob, Job, ModelPlace, Refused, picture_key
+from bot.worker import Answered, CardJob, Job, ModelPlace, Refused, ThumbnailJob, picture_key
 from tests.bot.conftest import PICTURES, photo
 from tests.bundles import LINES, tiny_bundle
 
@@ -124,6 +124,23 @@ def test_cards() -> None:
     no_font = worker.draw_card(replace(job, font="/nowhere/font.otf"))
     assert isinstance(no_font, Refused)
     assert "font.otf" in no_font.message
+
+
+def test_small_pictures() -> None:
+    with Image.open(io.BytesIO(photo())) as picture:
+        exif = picture.getexif()
+        exif[0x010E] = "taken at home"
+        file = io.BytesIO()
+        picture.save(file, "JPEG", exif=exif, comment=b"taken at home")
+    job = ThumbnailJob(file.getvalue(), side=120)
+    small = worker.draw(job)
+    assert isinstance(small, bytes)
+    assert b"taken at home" not in small
+    with Image.open(io.BytesIO(small)) as drawn:
+        assert (drawn.format, max(drawn.size)) == ("JPEG", 120)
+    refused = worker.draw(replace(job, picture=b"hello"))
+    assert isinstance(refused, Refused)
+    assert refused.error == "NotAPicture"
 
 
 def run_python(script: str) -> str:

@@ -11,7 +11,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bot.boke import Ask, BokeRefused, Place
-from bot.chat.web import admin, corpus, figures, models, runs
+from bot.chat.web import admin, corpus, feed, figures, models, runs
 from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.chat.web.upload import bad, read_json, read_post
@@ -32,6 +32,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
     router.add_post("/api/boke", post_boke)
     router.add_post("/api/boke/{id}/vote", post_vote)
     router.add_get("/api/boke/{id}/card.png", get_card)
+    feed.add_routes(router)
     router.add_get("/api/stats", get_stats)
     runs.add_routes(router)
     models.add_routes(router)
@@ -57,8 +58,10 @@ async def post_boke(request: web.Request) -> web.Response:
     consent = post.consent and mine.config.web.feed_consent
     ask = Ask(post.mode, post.seed, consent, post.again_of, post.url, limited=False)
     answer = await mine.service.answer(picture, await _place(request, mine), ask)
+    shown = False
     if answer.id:
         mine.posted.put(answer.id, picture, post.again_of)
+        shown = consent and await feed.show(mine, answer.id, picture)
     source = {"source_url": answer.source_url} if answer.source_url else {}
     return reply(
         {
@@ -70,6 +73,7 @@ async def post_boke(request: web.Request) -> web.Response:
             "model": answer.model,
             "elapsed_ms": answer.elapsed_ms,
             **source,
+            **({"shown": True} if shown else {}),
         }
     )
 
@@ -88,12 +92,11 @@ async def post_vote(request: web.Request) -> web.Response:
 
 
 async def get_card(request: web.Request) -> web.Response:
-    """The picture with the joke under it, while the picture is at hand."""
+    """The picture with the joke under it: for its poster while the picture is at hand, for others while it is in the feed."""
     mine = parts(request)
-    answer = await mine.service.find(request.match_info["id"])
-    picture = mine.posted.get(answer.public_id)
-    if picture is None:
-        raise BokeRefused("card_gone")
+    mine.take(Limit("draw", mine.callers.counted_as(request), feed.DRAWN_PER_MINUTE))
+    answer = await feed.find(request)
+    picture = await feed.picture_of(request, answer)
     png = await mine.service.card(picture, answer.text)
     headers = {
         "Cache-Control": "private, max-age=3600",

@@ -79,6 +79,12 @@ class Callers:
             return request.headers["X-Forwarded-Proto"].split(",")[0].strip().lower() == "https"
         return request.secure or self.public.scheme == "https"
 
+    def origin(self, request: web.Request) -> str:
+        """How the world reaches the page, without a slash at the end: `web.public_url`, or as the browser asked."""
+        if self.public.netloc:
+            return f"{self.public.scheme}://{self.public.netloc}{self.public.path.rstrip('/')}"
+        return f"{'https' if self.is_https(request) else 'http'}://{request.host}"
+
     def language(self, request: web.Request) -> Language:
         """Japanese or English: as chosen on the page, as configured, or as the browser asks."""
         chosen = request.cookies.get(LANGUAGE)

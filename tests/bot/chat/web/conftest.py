@@ -47,6 +47,7 @@ def strict_bot(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Iterat
         BOKE__WEB__POSTS_PER_MINUTE="3",
         BOKE__WEB__TRUSTED_PROXIES="127.0.0.1",
         BOKE__WEB__METRICS="false",
+        BOKE__WEB__FEED_CONSENT="false",
         BOKE__PICTURES__MAX_BYTES="60000",
         BOKE__PICTURES__MAX_PIXELS="1000000",
         BOKE__PICTURES__ALLOW_URL_POSTS="true",
