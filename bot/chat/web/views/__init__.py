@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.chat.web.views import models, play, training
+from bot.chat.web.views import check, data, models, play, training
 
-MODULES = (play, training, models)
+MODULES = (play, data, check, training, models)
 VIEWS = tuple(module.VIEW for module in MODULES)

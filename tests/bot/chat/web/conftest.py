@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.bot.chat.web.browser import run_browser
+from tests.bot.chat.web.stock import stock
 from tests.bot.running import RunningBot, run_bot
 from tests.bundles import QUOTES, tiny_bundle
 
@@ -53,6 +54,16 @@ def strict_bot(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Iterat
         BOKE__PICTURES__ALLOW_URL_POSTS="true",
         BOKE__PICTURES__ALLOWED_HOSTS="127.0.0.1",
     ) as running:
+        yield running
+        assert "Traceback" not in running.log
+
+
+@pytest.fixture(scope="session")
+def stocked_bot(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Iterator[RunningBot]:
+    """A bot with the corpus of `tests.bot.chat.web.stock`."""
+    folder = tmp_path_factory.mktemp("stocked")
+    stock(folder / "data", folder / "corpus")
+    with run_bot(folder, BOKE__MODEL__PATH=str(bundle), BOKE__WEB__POSTS_PER_MINUTE="0") as running:
         yield running
         assert "Traceback" not in running.log
 
