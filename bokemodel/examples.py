@@ -32,7 +32,7 @@ AXES = 128
 FITTED_TO = 4000  # pictures that the axes are learned from, at most
 
 LOOKED_AT = 24  # nearest pictures whose jokes `retrieve` chooses from
-BAND = (0.02, 0.10)  # of the pictures, by similarity: where `mismatch` takes its jokes from
+BAND = (0.01, 0.05)  # of the pictures, by similarity: where `mismatch` takes its jokes from (benchmarks/mismatch.py)
 EQUALS = 1e-6  # of a score: decides between equal ones only
 DRAWN = 32  # pictures of the band that one answer looks at
 

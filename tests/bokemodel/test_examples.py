@@ -106,11 +106,11 @@ class TestRetrieve:
 
 class TestMismatch:
     def test_jokes_are_of_the_band_and_never_of_the_nearest(self) -> None:
-        first, end = band(200)
+        first, end = band(300)
         offered = [
-            _steps(_number(one.joke.text), 50, 200)
+            _steps(_number(one.joke.text), 50, 300)
             for seed in range(30)
-            for one in mismatch(_examples(200), _circle(200)[[50]], 8, [seed])[0]
+            for one in mismatch(_examples(300), _circle(300)[[50]], 8, [seed])[0]
         ]
         assert min(offered) >= (first - 1) // 2 > 0
         assert max(offered) <= (end + 1) // 2
