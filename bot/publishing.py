@@ -59,7 +59,7 @@ class Publisher:
             self._check_not_pinned()
             if name != STARTER and name not in {bundle.name for bundle in published(self._models)}:
                 raise UnknownModel(name)
-            return await self._change("--use", name)
+            return await self._take_up() if name == self.live else await self._change("--use", name)
 
     async def roll_back(self, expected: str | None = None) -> str:
         """Make the model before the live one live again, or the starter; returns its digest.
