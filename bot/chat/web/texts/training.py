@@ -45,8 +45,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # none yet
     "none_heading": ("まだ一度も学習していません。", "Nothing has been learned here yet."),
     "none_now": (
-        "いまは付属のモデルが答えています。ボケを集めて学習すると、ここに記録が並びます。",
-        "The model that ships is answering. Once there are jokes to learn from, each training is shown here.",
+        "ボケを集めて学習すると、ここに記録が並びます。それまでは付属のモデルが答えます。",
+        "Once there are jokes to learn from, each training is shown here. Until then the model that ships answers.",
     ),
     "none_import": ("手元のボケを取り込む", "Bring in jokes that you have"),
     "none_crawl": (

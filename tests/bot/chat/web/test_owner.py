@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from bokemodel.bundle import load_bundle
+from bokemodel.bundle import load_bundle, save_bundle
 from bot.chat.web import live
 from store.runs import close_lost_runs
 from tests.bot.chat.web.conftest import ADMIN_TOKEN, error_of, form, photo
@@ -204,6 +206,24 @@ async def test_what_cannot_be_published_changes_nothing(owner: aiohttp.ClientSes
             assert await live_model(owner) == NEW
     finally:
         damaged.write_bytes(whole)
+
+
+async def test_a_model_that_does_not_load_gives_way_to_the_one_before(
+    owner: aiohttp.ClientSession, learner: RunningBot
+) -> None:
+    """Whole on the disk, but it needs a vision network that is not there."""
+    models, name = learner.folder / "models", "20240103-000000-00000000"
+    made = load_bundle(models / NEW)
+    save_bundle(replace(made, manifest=replace(made.manifest, encoder="caffenet")), models / name)
+    try:
+        status, refused = await post(owner, "/api/model/publish", {"name": name})
+        assert (status, refused["error"]) == (409, "model_rejected")
+        assert (models / "current").resolve().name == NEW
+        assert await answers(owner) == made.digest
+        status, refused = await compare(owner, photo(), name, NEW)
+        assert (status, refused["error"]) == (409, "model_rejected")
+    finally:
+        shutil.rmtree(models / name)
 
 
 async def test_a_configured_model_is_not_changed(http: aiohttp.ClientSession, bundle: Path) -> None:
