@@ -76,6 +76,7 @@ CHANGES = (
     Change("default, without the picture", DEFAULT, picture=False),
     Change("default, without the word layer", DEFAULT, decoder={"words": 0}),
     Change("default, picture at the first step only", DEFAULT, decoder={"start": False, "output": False}),
+    Change("default, tied embeddings that start small", DEFAULT, decoder={"tied": True, "embed_gain": 1.0}),
     Change("default, without label smoothing", DEFAULT, train={"smoothing": 0.0}),
     Change("default, without dropout", DEFAULT, decoder={"dropout": 0.0}),
     Change("default, stars do not count", DEFAULT, weights={"strength": 0.0}),
@@ -98,7 +99,7 @@ LARGE = tuple(
 )
 FLICKR8K = tuple(change for change in CHANGES if change.name not in STARS)
 STUDIES = (
-    Study("flickr8k", "flickr8k: five descriptions of each photo", "flickr8k", 5000, 8, FLICKR8K),
+    Study("flickr8k", "flickr8k: five descriptions of each photo", "flickr8k", 5000, 8, FLICKR8K, seeds=2),
     Study(
         "few",
         "flickr8k: one description of each of 300 photos, the article's first experiment",
@@ -106,12 +107,13 @@ STUDIES = (
         5000,
         None,
         FEW,
+        seeds=2,
     ),
     Study("newyorker", "newyorker: 32 jokes of each cartoon", "newyorker", 5000, 4, CHANGES),
     Study(
-        "large", "newyorker: 200 jokes of each cartoon, the article's second experiment", "newyorker", 30400, 1, LARGE
+        "large", "newyorker: 200 jokes of each cartoon, the article's second experiment", "newyorker", 30400, 3, LARGE
     ),
-    Study("shapes", "flickr8k: 600 descriptions, of many photos or of few", "flickr8k", 5000, 30, SHAPES),
+    Study("shapes", "flickr8k: 600 descriptions, of many photos or of few", "flickr8k", 5000, 30, SHAPES, seeds=2),
 )
 
 

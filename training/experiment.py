@@ -241,8 +241,9 @@ def runs(study: Study, jokes: Jokes, work: Path) -> Iterator[tuple[Change, Recip
             if seed and change.name in study.once:
                 continue
             recipe = changed(change, study.epochs, seed)
-            key = hashlib.sha256(json.dumps([asdict(change), recipe.digest, len(jokes.texts)]).encode())
-            yield change, recipe, work / f"{study.name}-{key.hexdigest()[:16]}.json"
+            sections = [asdict(part) for part in (recipe.tokenizer, recipe.decoder, recipe.train, recipe.weights)]
+            key = hashlib.sha256(json.dumps([asdict(change), sections, len(jokes.texts)]).encode()).hexdigest()
+            yield change, recipe, work / f"{study.name}-{key[:16]}.json"
 
 
 def main(

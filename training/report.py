@@ -16,7 +16,8 @@ INTRODUCTION = """# What makes the decoder learn
 
 The article of 2016 learned 300 jokes and gave up on 30,000. This report changes one thing at a time. All figures are of pictures
 that were not trained on; a quarter of each corpus's pictures, by their digest, is held out. `bits a character` can be compared
-between vocabularies: a closed one pays for each unknown word as a character unigram spells it. `nats a token` can not.
+between vocabularies: a closed one pays for each unknown word as a character unigram spells it. `nats a token`, which the plots
+show, can be compared where the units are the same.
 
 Made by `python -m training.experiment --data FOLDER`, which runs what is missing and writes this file anew, with what stands in
 `{folder}/*.md`. Within a table every run had the same budget; figures of different tables cannot be compared. Weights (an
@@ -63,6 +64,7 @@ def _section(section: Section, done: Sequence[dict[str, Any]], folder: Path) -> 
         f"| {one['name']} | {one['jokes']:,} | {one['units']:,} | {one['nats_per_token']:.3f} "
         f"| {one['bits_per_char']:.3f} | | | |"
         for one in section.baselines
+        if one["jokes"] == max(run["jokes"] for run in done)  # of as many jokes as the runs learned from
     ]
     head = "| run | jokes | units | nats a token | bits a character | best epoch | printed | seeds |\n"
     budget = sorted({f"{run['epochs']} of the recipe's {run['full_epochs']}" for run in done})

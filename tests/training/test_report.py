@@ -11,6 +11,7 @@ from training.report import LINES, Section, _groups, write_report
 
 STUDY = Study("x", "some corpus: a study", "x", 36, 2, CHANGES[:3], seeds=2)
 BASELINE = {"name": "unigram", "jokes": 27, "units": 30, "nats_per_token": 3.0, "bits_per_char": 2.5}
+OF_MORE = {**BASELINE, "name": "5-gram of more jokes", "jokes": 99}
 RUN: dict[str, Any] = {"name": "article", "jokes": 27, "units": 30, "nats_per_token": 2.0, "bits_per_char": 1.5}
 RUN |= {"train": [3.0, 2.0], "dev": [2.5, 2.6], "article_loss": [6.77, 0.2], "epochs": 2, "full_epochs": 30, "seed": 0}
 RUN |= {"dev_pictures": 3, "seconds": 30.0}
@@ -20,7 +21,7 @@ def section(folder: Path, *runs: dict[str, Any]) -> Section:
     paths = [folder / f"{number}.json" for number in range(len(runs))]
     for path, run in zip(paths, runs, strict=True):
         path.write_text(json.dumps(run), encoding="utf-8")
-    return Section(STUDY, [BASELINE], [*paths, folder / "not-done.json"])
+    return Section(STUDY, [BASELINE, OF_MORE], [*paths, folder / "not-done.json"])
 
 
 def test_the_report_names_the_budget_and_what_was_not_run(tmp_path: Path) -> None:
@@ -29,6 +30,7 @@ def test_the_report_names_the_budget_and_what_was_not_run(tmp_path: Path) -> Non
     text = out.read_text(encoding="utf-8")
     assert "| article | 27 | 30 | 2.000 | 1.600 ± 0.100 | 1 | 6.77 → 0.20 | 2 |" in text
     assert "| unigram | 27 | 30 | 3.000 | 2.500 | | | |" in text
+    assert "5-gram of more jokes" not in text
     assert "Epochs: 2 of the recipe's 30. 3 pictures held out. 2 runs, 1 minutes in all." in text
     assert "Not run: article, state never reset; article, raw picture vector." in text
     assert (out.parent / "learning" / "x-1.png").stat().st_size > 1000
