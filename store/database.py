@@ -13,7 +13,14 @@ from typing import Any
 
 from sqlalchemy import URL, CursorResult, Delete, Engine, Update, create_engine, event, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import QueuePool
@@ -215,6 +222,8 @@ def _engine(url: URL, pool_size: int, busy_timeout_s: float) -> Engine:
         url, poolclass=QueuePool, pool_timeout=busy_timeout_s, connect_args=arguments, hide_parameters=True, **pool
     )
     event.listen(engine, "connect", _prepare_sqlite)
+    if not _in_memory(url):
+        _follow_file(engine, Path(str(url.database)))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -241,6 +250,29 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")  # safe under WAL: a power cut may lose the last commit, never the file
     cursor.close()
+
+
+def _follow_file(engine: Engine, path: Path) -> None:
+    """A connection belongs to the file that it opened. Where another one took its place (a backup that was put back), what
+    it would write is lost: it is closed, and the file that is there now is opened.
+    """
+
+    def identity() -> tuple[int, int] | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def note(_connection: object, record: Any) -> None:
+        record.info["file"] = identity()
+
+    def compare(_connection: object, record: Any, _proxy: object) -> None:
+        if record.info["file"] != identity():
+            raise DisconnectionError("the file was replaced")
+
+    event.listen(engine, "connect", note)
+    event.listen(engine, "checkout", compare)
 
 
 def _begin_sqlite(connection: Any) -> None:

@@ -100,4 +100,5 @@ def start_bot(folder: Path, *arguments: str, **variables: str) -> subprocess.Pop
             stderr=log,
             text=True,
             encoding="utf-8",
+            start_new_session=True,  # without a terminal, as a service manager starts it
         )
