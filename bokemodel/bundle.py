@@ -2,7 +2,7 @@
 
     manifest.json     format version, encoder and its weights' digest, sizes, search settings, metrics, parent, files
     tokenizer.model   sentencepiece, or words
-    decoder.npz       the LSTM's weights and the normaliser (never pickled)
+    decoder.npz       the LSTM's weights, the normaliser, and the trigrams where there are any (never pickled)
     others            what a model may have or not: jokes to quote (`examples`), a sense of what is funny (`funny`)
 
 A bundle is written into a temporary folder beside its place and renamed, so that a reader sees all of it or nothing.
@@ -75,7 +75,7 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> str:
     """Write a bundle; returns its digest. An existing folder of that name is replaced. Raises OSError (disk full...)."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    weights: dict[str, NDArray[Any]] = {name: np.asarray(array, np.float16) for name, array in bundle.arrays.items()}
+    weights: dict[str, NDArray[Any]] = {name: _stored(array) for name, array in bundle.arrays.items()}
     weights |= {"picture_mean": bundle.normalizer.mean, "picture_scale": bundle.normalizer.scale}
     if bundle.normalizer.words is not None:
         weights["picture_words"] = bundle.normalizer.words
@@ -94,6 +94,11 @@ def save_bundle(bundle: Bundle, folder: str | Path) -> str:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return _sha256(manifest.encode())
+
+
+def _stored(array: NDArray[Any]) -> NDArray[Any]:
+    """Weights lose nothing that matters by half of their bits; counts stay as they are."""
+    return array.astype(np.float16) if array.dtype.kind == "f" else array
 
 
 def load_bundle(folder: str | Path) -> Bundle:

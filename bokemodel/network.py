@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bokemodel.trigrams import NAMES, NOTHING, Trigrams
+
 if TYPE_CHECKING:
     from bokemodel.packing import Batch
 
@@ -24,16 +26,23 @@ LOGITS_AT_ONCE = 4096  # rows of (rows, V) held at a time when texts are scored
 @dataclass(frozen=True)
 class State:
     """Hidden and cell state, each (rows, H), and what the picture adds at each step: to the gates (rows, 4H), to the output
-    layer's input (rows, H); None where it adds nothing."""
+    layer's input (rows, H); None where it adds nothing. before: (rows, 2) the last two words, where it matters."""
 
     h: Floats
     c: Floats
     to_gates: Floats | None = None
     to_output: Floats | None = None
+    before: NDArray[np.int64] | None = None
 
     def take(self, rows: NDArray[Any] | slice) -> State:
-        more = (None if array is None else array[rows] for array in (self.to_gates, self.to_output))
-        return State(self.h[rows], self.c[rows], *more)
+        gates, output, before = self.to_gates, self.to_output, self.before
+        return State(
+            self.h[rows],
+            self.c[rows],
+            None if gates is None else gates[rows],
+            None if output is None else output[rows],
+            None if before is None else before[rows],
+        )
 
     @property
     def output(self) -> Floats:
@@ -45,10 +54,11 @@ class Network:
     """Weights of a decoder, ready to run."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the arrays of `Decoder.arrays`, of any float type."""
-        a = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
+        """Take the arrays of `Decoder.arrays`, of any float type, and those of `Trigrams.learn` where there are any."""
+        a = {name: np.asarray(array, np.float32) for name, array in arrays.items() if name not in NAMES}
         self.hidden = a["lstm_u"].shape[1]
         self.vocabulary = len(a["embed"])
+        self.trigrams = Trigrams(arrays, self.vocabulary) if NAMES[0] in arrays else None
         self.topics = _layer(a, "topic") if "topic_w" in a else None
         self.every = "every_w" in a
         self.img2x = _layer(a, "every" if self.every else "img2x")
@@ -73,7 +83,8 @@ class Network:
             h, c = np.tanh(start[:, : self.hidden]), start[:, self.hidden :]
             gates += h @ self.lstm_u
         to_output = _apply(self.img2out, pictures) if self.img2out else None
-        return self._gated(gates, State(h, c, seen if self.every else None, to_output))
+        before = None if self.trigrams is None else np.array([[NOTHING, bos]] * len(pictures), np.int64).reshape(-1, 2)
+        return self._gated(gates, State(h, c, seen if self.every else None, to_output), before)
 
     def step(self, state: State, tokens: NDArray[np.integer[Any]]) -> State:
         """One more word in each row."""
@@ -81,15 +92,23 @@ class Network:
         gates += self.words[tokens]
         if state.to_gates is not None:
             gates += state.to_gates
-        return self._gated(gates, state)
+        before = None if state.before is None else np.stack([state.before[:, 1], tokens], axis=1)
+        return self._gated(gates, state, before)
+
+    def predict(self, state: State) -> Floats:
+        """What comes next: logits (rows, V)."""
+        logits = self.logits(state.output)
+        if self.trigrams is None or state.before is None:
+            return logits
+        return self.trigrams.mixed(logits, state.before[:, 0], state.before[:, 1])
 
     def logits(self, h: Floats) -> Floats:
-        """`State.output` (rows, H) to (rows, V)."""
+        """`State.output` (rows, H) to what the LSTM alone says of the next word, (rows, V)."""
         out = h @ self.out_w
         out += self.out_b
         return out
 
-    def _gated(self, gates: Floats, before: State) -> State:
+    def _gated(self, gates: Floats, last: State, before: NDArray[np.int64] | None) -> State:
         units = self.hidden
         sigmoids = gates[:, : 3 * units]
         sigmoids *= 0.5
@@ -97,8 +116,8 @@ class Network:
         sigmoids *= 0.5
         sigmoids += 0.5
         candidate = np.tanh(gates[:, 3 * units :])
-        c = sigmoids[:, units : 2 * units] * before.c + sigmoids[:, :units] * candidate
-        return State(sigmoids[:, 2 * units :] * np.tanh(c), c, before.to_gates, before.to_output)
+        c = sigmoids[:, units : 2 * units] * last.c + sigmoids[:, :units] * candidate
+        return State(sigmoids[:, 2 * units :] * np.tanh(c), c, last.to_gates, last.to_output, before)
 
     def outputs(self, pictures: Floats, batch: Batch, bos: int) -> Floats:
         """What the output layer reads at each step of given texts: (N, H), packed as the batch is.
@@ -137,6 +156,8 @@ class Network:
         for begin in range(0, len(h), LOGITS_AT_ONCE):
             part = slice(begin, begin + LOGITS_AT_ONCE)
             nats[part] = token_log_probs(self.logits(h[part]), batch.targets[part])
+        if self.trigrams is not None:
+            nats = self.trigrams.mixed_log_probs(nats, batch.second_last, batch.inputs, batch.targets)
         return np.bincount(batch.rows, nats, minlength=len(batch.order)).astype(np.float64)
 
 

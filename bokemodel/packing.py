@@ -31,6 +31,13 @@ class Batch:
         """(N,) which of the given texts each packed row belongs to."""
         return np.concatenate([self.order[:n] for n in self.counts])
 
+    @property
+    def second_last(self) -> Ints:
+        """(N,) the token before each of `inputs`; -1 at the first step."""
+        starts = np.cumsum(self.counts) - self.counts
+        rows = (self.inputs[s : s + n] for s, n in zip(starts, self.counts[1:], strict=False))
+        return np.concatenate([np.full(self.counts[0], -1, np.int32), *rows])
+
 
 def pack(texts: Sequence[Sequence[int]], bos: int, eos: int, weights: Sequence[float] | None = None) -> Batch:
     """Token ids of several texts to one packed batch: inputs <s> w1 ... wn, targets w1 ... wn </s>."""

@@ -73,7 +73,7 @@ def sample(
     finished = np.zeros(len(rows), bool)
     never = tokenizer.never()
     for step in range(steps):
-        logits = network.logits(state.output)
+        logits = network.predict(state)
         tokens, nats = _draw(logits, never, draws[step, rows], settings.temperature, settings.top_p)
         log_prob[rows] += nats
         finished[rows[tokens == tokenizer.eos]] = True
@@ -152,7 +152,7 @@ def beam_search(
     done: list[list[Candidate]] = [[] for _ in range(count)]
     never = tokenizer.never()
     for step in range(settings.max_tokens + 1):
-        logits = network.logits(state.output).astype(np.float64)
+        logits = network.predict(state).astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
         logits[:, never] = -np.inf

@@ -19,9 +19,10 @@ from bokemodel.network import Network
 from bokemodel.packing import Normalizer
 from bokemodel.search import SearchSettings, rerank, sample
 from bokemodel.tokenizer import Tokenizer
+from bokemodel.trigrams import NAMES, Trigrams
 from bokemodel.words import tokenizer_of
 from store.runs import EpochRecord
-from training.dataset import Dataset, LeftOut
+from training.dataset import Chosen, Dataset, LeftOut
 from training.recipe import Recipe
 from training.selection import PackedTokens, StoredTexts, read_tokens, write_tokens
 from training.snapshots import Snapshots, write_whole
@@ -36,6 +37,7 @@ MOSTLY_NEW = (
 )
 SHOWN = 4  # held-out pictures whose answers are kept after each epoch
 LONGEST = 80  # tokens of an answer, however long the corpus's jokes are
+COUNTED = 100_000  # jokes that the trigrams are counted in, at most
 FREQUENT = 0.995  # share of the jokes that are no longer than the longest answer
 
 
@@ -121,7 +123,7 @@ def _misfit(
     if manifest.language != language:
         return f"the live model speaks {manifest.language}, the corpus {language}"
     wanted = Decoder(_decoder_config(recipe, len(candidate.bundle.tokenizer), encoder.dim)).arrays()
-    if _shapes(wanted) != _shapes(candidate.bundle.arrays):
+    if _shapes(wanted) != _shapes(decoder_arrays(candidate.bundle.arrays)):
         return "the live model's decoder has other sizes"
     if not fits(candidate.bundle.tokenizer, texts, own):
         return "the live model's units do not suit the corpus"
@@ -176,7 +178,7 @@ def fit(
     sizes = _decoder_config(recipe, len(start.tokenizer), encoder.dim)
     decoder = Decoder(sizes, seed)
     if parent:
-        decoder.load_arrays({name: array.astype(np.float32) for name, array in parent.bundle.arrays.items()})
+        decoder.load_arrays(decoder_arrays(parent.bundle.arrays))
     _to_device(decoder, device)
     keys = dataset.keys()[dataset.train]
     fresh = np.ones(len(keys), bool) if not parent or parent.learned is None else ~np.isin(keys, parent.learned)
@@ -225,9 +227,22 @@ def fit(
         start.tokenizer,
         normalizer,
         # As they are stored, so that what is measured is what is published.
-        {name: array.astype(np.float16).astype(np.float32) for name, array in decoder.arrays().items()},
+        {name: array.astype(np.float16).astype(np.float32) for name, array in decoder.arrays().items()}
+        | _trigrams(dataset, tokens, recipe, start.tokenizer),
     )
     return Fitted(bundle, trained, np.unique(keys), left_out)
+
+
+def decoder_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+    """A bundle's arrays as the decoder has them, without those of the trigrams."""
+    return {name: array.astype(np.float32) for name, array in arrays.items() if name not in NAMES}
+
+
+def _trigrams(dataset: Dataset, tokens: PackedTokens, recipe: Recipe, tokenizer: Tokenizer) -> dict[str, NDArray[Any]]:
+    if not recipe.trigrams:
+        return {}
+    texts = Chosen(tokens, dataset.train[:: -(-len(dataset.train) // COUNTED)])
+    return Trigrams.learn(texts, len(tokenizer), tokenizer.bos, tokenizer.eos, recipe.trigrams)
 
 
 class _Jokes:

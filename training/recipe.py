@@ -73,12 +73,14 @@ class Recipe:
 
     Attributes:
         language: "auto" looks at the corpus's letters.
+        trigrams: share of what is said next that comes from counts of three units in a row (`bokemodel.trigrams`); 0: none.
         search: single fields of `bokemodel.search.SearchSettings`, which the bundle carries as its defaults. Where
             `max_tokens` is not named it is what the corpus needs.
     """
 
     name: str = "default"
     language: str = "auto"
+    trigrams: float = 0.2
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     decoder: DecoderSizes = field(default_factory=DecoderSizes)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -105,6 +107,8 @@ class Recipe:
                 raise ValueError(f"{name} = {value}: should be at least {least}")
         if not 0 <= sizes.dropout < 1:
             raise ValueError(f"decoder.dropout = {sizes.dropout}: should be at least 0 and less than 1")
+        if not 0 <= self.trigrams < 1:
+            raise ValueError(f"trigrams = {self.trigrams}: should be at least 0 and less than 1")
         if not train.learning_rate > 0:
             raise ValueError(f"train.learning_rate = {train.learning_rate}: should be more than 0")
         if sizes.tied and sizes.embed != sizes.hidden:

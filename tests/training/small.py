@@ -26,6 +26,7 @@ units = 400
 [decoder]
 embed = 24
 hidden = 24
+tied = true
 words = 8
 [train]
 epochs = {epochs}

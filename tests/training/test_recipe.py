@@ -53,6 +53,7 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         ("train = 3", "train = 3: should be a section of its own, such as [train]"),
         ("[decoder]\ntied = true\nembed = 100", "decoder.tied needs decoder.embed and decoder.hidden to be equal"),
         ("[decoder]\ndropout = 1.0", "decoder.dropout = 1.0: "),
+        ("trigrams = 1.0", "trigrams = 1.0: should be at least 0 and less than 1"),
         ("[filters]\nmin_chars = 5\nmax_chars = 2", "filters: min_chars 5 and max_chars 2 let nothing through"),
         ("[filters]\ndomain = 'cat'", 'filters.domain = "cat": '),
         ("[train", "is not TOML: "),

@@ -157,6 +157,7 @@ def test_new_jokes_go_on_from_the_live_model(house: SmallHouse, tmp_path: Path) 
     second = load_bundle(house.models / "current")
     assert second.manifest.parent == first.digest
     assert second.tokenizer.model == first.tokenizer.model
+    assert second.arrays["ngram_counts"].sum() > first.arrays["ngram_counts"].sum()  # counted anew in all jokes
     assert second.manifest.metrics["bits_per_char"] < first.manifest.metrics["bits_per_char"]
     assert [bundle.live for bundle in published(house.models)] == [False, True]
     assert stage(ended, "features").counts["computed"] == 0

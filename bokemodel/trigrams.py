@@ -1,0 +1,121 @@
+"""Which units follow which: a trigram model that is mixed into what the decoder says.
+
+A decoder that has seen a few thousand texts knows what a picture is about, but not yet that "plat" goes on with "form": a
+word that stands in the corpus ten times has moved its weights ten times. Counts know it from the first time on. The
+probabilities of the two are added up, each with its share (Mikolov et al. 2011, "Empirical evaluation and combination of
+advanced language modeling techniques").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.integer[Any]]
+PREFIX = "ngram_"  # of the arrays' names
+NOTHING = -1  # stands where the text has no second-last unit
+NAMES = tuple(PREFIX + name for name in ("share", "contexts", "sizes", "units", "counts"))
+
+
+class Trigrams:
+    """Interpolated Witten-Bell smoothing (Witten & Bell 1991) over the two units before, for many rows at once.
+
+    A context is one number: `second * (V + 1) + last`, where V stands for a second-last unit that does not count.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], vocabulary: int) -> None:
+        """Take the arrays of `learn`."""
+        share, contexts, sizes, units, counts = (np.asarray(arrays[name]) for name in NAMES)
+        self.share, self.vocabulary = float(share[0]), vocabulary
+        self._contexts, self._units, self._counts = contexts.astype(np.int64), units.astype(np.int64), counts
+        self._sizes = sizes.astype(np.int64)
+        self._starts = np.concatenate([[0], np.cumsum(self._sizes)[:-1]]).astype(np.int64)
+        totals = np.add.reduceat(counts.astype(np.int64), self._starts)
+        self._scale = (1 / (totals + self._sizes)).astype(np.float32)  # of a context's counts
+        self._back = (self._sizes * self._scale).astype(np.float32)  # of what is known without the second-last unit
+        self._keys = np.repeat(np.arange(len(contexts)), self._sizes) * vocabulary + self._units
+        last_only = self._contexts // (vocabulary + 1) == vocabulary
+        single = np.bincount(
+            self._units[np.repeat(last_only, self._sizes)], counts[np.repeat(last_only, self._sizes)], vocabulary
+        )
+        kinds = np.count_nonzero(single)
+        self._alone = ((single + kinds / vocabulary) / (single.sum() + kinds)).astype(np.float32)
+
+    @staticmethod
+    def learn(
+        texts: Sequence[Sequence[int] | NDArray[Any]], vocabulary: int, bos: int, eos: int, share: float
+    ) -> dict[str, NDArray[Any]]:
+        """Count in token ids. Returns arrays for a bundle, beside the decoder's; none where there are no texts."""
+        if not len(texts):
+            return {}
+        line = np.concatenate([part for text in texts for part in ([bos], np.asarray(text, np.int64), [eos])])
+        unit, last = line[1:], line[:-1]
+        second = np.concatenate([[eos], line[:-2]])
+        inside, deep = unit != bos, last != bos
+        contexts = np.concatenate(
+            [
+                _context(vocabulary, last[inside], vocabulary),
+                _context(second[inside & deep], last[inside & deep], vocabulary),
+            ]
+        )
+        followed = np.concatenate([unit[inside], unit[inside & deep]])
+        keys, counts = np.unique(contexts * vocabulary + followed, return_counts=True)
+        found, sizes = np.unique(keys // vocabulary, return_counts=True)
+        values = (
+            np.array([share], np.float32),
+            found,
+            sizes.astype(np.int32),
+            (keys % vocabulary).astype(np.int32),
+            counts.astype(np.int32),
+        )
+        return {name: np.asarray(value) for name, value in zip(NAMES, values, strict=True)}
+
+    def mixed(self, logits: Floats, second: Ints, last: Ints) -> Floats:
+        """Logits (rows, V) to ln of the mixture; second, last: (rows,) the two units before. `logits` is used up."""
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits *= (1 - self.share) / logits.sum(axis=1, keepdims=True)
+        logits += self.share * self._probabilities(second, last)
+        return np.log(logits, out=logits)
+
+    def mixed_log_probs(
+        self, log_probs: NDArray[np.float64], second: Ints, last: Ints, units: Ints
+    ) -> NDArray[np.float64]:
+        """A decoder's ln p of one unit for each row to that of the mixture: (rows,)."""
+        found = self._alone[units]
+        for context in self._both(second, last):
+            places, known = self._places(context)
+            at = np.minimum(np.searchsorted(self._keys, places * self.vocabulary + units), len(self._keys) - 1)
+            count = np.where(self._keys[at] == places * self.vocabulary + units, self._counts[at], 0)
+            found = np.where(known, found * self._back[places] + count * self._scale[places], found)
+        return np.log((1 - self.share) * np.exp(log_probs) + self.share * found)
+
+    def _probabilities(self, second: Ints, last: Ints) -> Floats:
+        found = np.broadcast_to(self._alone, (len(last), self.vocabulary)).copy()
+        for context in self._both(second, last):
+            places, known = self._places(context)
+            rows = np.flatnonzero(known)
+            places = places[rows]
+            sizes = self._sizes[places]
+            found[rows] *= self._back[places][:, None]
+            entries = np.arange(sizes.sum()) + np.repeat(self._starts[places] - np.cumsum(sizes) + sizes, sizes)
+            found[np.repeat(rows, sizes), self._units[entries]] += self._counts[entries] * np.repeat(
+                self._scale[places], sizes
+            )
+        return found
+
+    def _both(self, second: Ints, last: Ints) -> tuple[Ints, Ints]:
+        return _context(self.vocabulary, last, self.vocabulary), _context(second, last, self.vocabulary)
+
+    def _places(self, contexts: Ints) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where contexts stand among those that are known, and which are."""
+        places = np.minimum(np.searchsorted(self._contexts, contexts), len(self._contexts) - 1)
+        return places, self._contexts[places] == contexts
+
+
+def _context(second: Ints | int, last: Ints, vocabulary: int) -> Ints:
+    return np.asarray(second, np.int64) * (vocabulary + 1) + last
