@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import and_, or_, select
+from sqlalchemy import Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from bot.boke import BokeRefused
@@ -78,8 +78,7 @@ def find_run(database: Database, run_id: int) -> dict[str, Any] | None:
         run = session.get(Run, run_id)
         if run is None:
             return None
-        trained = select(Run).where(Run.bundle_digest == run.champion_digest, Run.id != run.id).limit(1)
-        champion = session.scalars(trained.order_by(Run.started.desc())).one_or_none() if run.champion_digest else None
+        champion = _champion(session, run)
         epochs = _epochs(session, [one.id for one in (run, champion) if one is not None])
         return {
             "run": {**run_to_json(run), "epochs": epochs[run.id]},
@@ -142,7 +141,16 @@ def epoch_to_json(row: RunEpoch) -> dict[str, Any]:
     }
 
 
-def _newest() -> Any:
+def _champion(session: Session, run: Run) -> Run | None:
+    before = _newest().where(Run.id != run.id, Run.started <= run.started).limit(1)
+    if run.champion_digest:
+        return session.scalars(before.where(Run.bundle_digest == run.champion_digest)).one_or_none()
+    if run.state == "running":  # it has not come to comparing yet
+        return session.scalars(before.where(Run.published.is_not(None))).one_or_none()
+    return None
+
+
+def _newest() -> Select[Run]:
     return select(Run).order_by(Run.started.desc(), Run.id.desc())
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from bokemodel.bundle import load_bundle, save_bundle
 from bot.chat.web import live
-from store.runs import close_lost_runs
+from store.runs import EpochRecord, close_lost_runs, save_epochs, start_run, update_run
+from store.types import now
 from tests.bot.chat.web.conftest import ADMIN_TOKEN, error_of, form, photo
 from tests.bot.chat.web.learning import ENDLESS, NEW, OLD, OWNER, database_of, events, post, run_learner
 from tests.bot.chat.web.test_api import check
@@ -134,6 +135,21 @@ async def test_only_so_many_listen_from_one_address(owner: aiohttp.ClientSession
         assert response.status == 200, "others still may"
     for response in listening:
         response.close()
+
+
+async def test_a_run_beside_the_one_that_it_has_to_beat(owner: aiohttp.ClientSession, learner: RunningBot) -> None:
+    database = database_of(learner)
+    beaten, running = start_run(database, "hand", "small"), start_run(database, "hand", "small")
+    save_epochs(database, beaten, [EpochRecord(1, 3.0, 3.5)])
+    update_run(database, beaten, state="published", bundle_digest="a" * 64, published=now(), ended=now())
+    found = await run_of(owner, running)
+    await check(owner, "RunBesideChampion", found)
+    assert (found["champion"]["id"], len(found["champion"]["epochs"])) == (beaten, 1), "the last that was published"
+    for digest, champion in (("a" * 64, beaten), ("b" * 64, None), (None, None)):
+        update_run(database, running, state="kept", champion_digest=digest, ended=now())
+        found = (await run_of(owner, running))["champion"]
+        assert (found and found["id"]) == champion
+    database.close()
 
 
 async def test_a_run_that_there_is_not(owner: aiohttp.ClientSession) -> None:
