@@ -13,7 +13,7 @@ class Change:
     """One run: a recipe, what is changed of it, and which jokes it sees.
 
     Attributes:
-        tokenizer, decoder, train, weights: fields of the recipe's sections.
+        tokenizer, decoder, train, weights: fields of the recipe's sections. trigrams: instead of the recipe's.
         pictures: learn from at most so many pictures; None: all. per_picture: and at most so many jokes of each.
         picture: false: the decoder sees the mean picture always.
         raw: the picture's vector as the encoder gives it, neither centred nor scaled, as the article's decoder saw it.
@@ -26,6 +26,7 @@ class Change:
     decoder: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Any] = field(default_factory=dict)
+    trigrams: float | None = None
     pictures: int | None = None
     per_picture: int | None = None
     picture: bool = True
@@ -76,6 +77,7 @@ CHANGES = (
     Change("default, without the picture", DEFAULT, picture=False),
     Change("default, without the word layer", DEFAULT, decoder={"words": 0}),
     Change("default, picture at the first step only", DEFAULT, decoder={"start": False, "output": False}),
+    Change("default, without trigrams", DEFAULT, trigrams=0.0),
     Change("default, tied embeddings that start small", DEFAULT, decoder={"tied": True, "embed_gain": 1.0}),
     Change("default, without label smoothing", DEFAULT, train={"smoothing": 0.0}),
     Change("default, without dropout", DEFAULT, decoder={"dropout": 0.0}),
@@ -127,4 +129,5 @@ def changed(change: Change, epochs: int | None, seed: int) -> Recipe:
         decoder=replace(base.decoder, **change.decoder),
         train=replace(base.train, **{"patience": 0, **change.train, **more, "seed": seed}),
         weights=replace(base.weights, **change.weights),
+        trigrams=base.trigrams if change.trigrams is None else change.trigrams,
     )

@@ -26,6 +26,7 @@ from bokemodel.network import Network
 from bokemodel.packing import Normalizer, pack
 from bokemodel.pictures import open_file
 from bokemodel.tokenizer import UNK, Tokenizer
+from bokemodel.trigrams import Trigrams
 from training.changes import ARTICLE, DEFAULT, STUDIES, Change, Study, changed
 from training.ngrams import NGrams
 from training.recipe import Recipe, load_recipe
@@ -121,7 +122,10 @@ def run_change(jokes: Jokes, change: Change, recipe: Recipe, snapshots: Snapshot
         dev=dev,
         snapshots=snapshots,
     )
-    nats = -_log_probs(Network(decoder.arrays()), dev, tokenizer)
+    arrays: dict[str, NDArray[Any]] = {**decoder.arrays()}
+    if recipe.trigrams:
+        arrays |= Trigrams.learn(texts.tokens, len(tokenizer), tokenizer.bos, tokenizer.eos, recipe.trigrams)
+    nats = -_log_probs(Network(arrays), dev, tokenizer)
     tokens = sum(len(ids[int(i)]) + 1 for i in dev_rows)
     characters = sum(len(jokes.texts[i]) + 1 for i in dev_rows)
     unknown = _unknown_nats(jokes, train_rows, dev_rows, tokenizer)
@@ -242,7 +246,8 @@ def runs(study: Study, jokes: Jokes, work: Path) -> Iterator[tuple[Change, Recip
                 continue
             recipe = changed(change, study.epochs, seed)
             sections = [asdict(part) for part in (recipe.tokenizer, recipe.decoder, recipe.train, recipe.weights)]
-            key = hashlib.sha256(json.dumps([asdict(change), sections, len(jokes.texts)]).encode()).hexdigest()
+            decides = [asdict(change), sections, recipe.trigrams, len(jokes.texts)]
+            key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()
             yield change, recipe, work / f"{study.name}-{key[:16]}.json"
 
 

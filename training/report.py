@@ -22,7 +22,7 @@ show, can be compared where the units are the same.
 Made by `python -m training.experiment --data FOLDER`, which runs what is missing and writes this file anew, with what stands in
 `{folder}/*.md`. Within a table every run had the same budget; figures of different tables cannot be compared. Weights (an
 epoch's, or the average of the last) are chosen on the held-out pictures, so the figures are a little too good. ± is half of the
-range over the seeds.
+range over the seeds. The curves are the LSTM's alone, the tables include the recipe's trigrams.
 
 `printed` is the training loss of the first and of the last epoch as the article's loop prints a loss: each batch's mean nats a
 text, summed over the batches, over the number of texts. So it is nats a *text* over the size of the batches, which are smaller
