@@ -102,6 +102,12 @@ class Network:
             return logits
         return self.trigrams.mixed(logits, state.before[:, 0], state.before[:, 1])
 
+    def counted(self, state: State) -> Floats | None:
+        """The trigrams' part of each word's probability, (rows, V); None where there are none."""
+        if self.trigrams is None or state.before is None:
+            return None
+        return self.trigrams.part(state.before[:, 0], state.before[:, 1])
+
     def logits(self, h: Floats) -> Floats:
         """`State.output` (rows, H) to what the LSTM alone says of the next word, (rows, V)."""
         out = h @ self.out_w

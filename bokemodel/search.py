@@ -73,8 +73,8 @@ def sample(
     finished = np.zeros(len(rows), bool)
     never = tokenizer.never()
     for step in range(steps):
-        logits = network.predict(state)
-        tokens, nats = _draw(logits, never, draws[step, rows], settings.temperature, settings.top_p)
+        logits, counted = network.logits(state.output), network.counted(state)
+        tokens, nats = _draw(logits, counted, never, draws[step, rows], settings.temperature, settings.top_p)
         log_prob[rows] += nats
         finished[rows[tokens == tokenizer.eos]] = True
         running = tokens != tokenizer.eos
@@ -95,18 +95,35 @@ def sample(
 
 
 def _draw(
-    logits: Floats, never: list[int], draws: NDArray[np.float64], temperature: float, top_p: float
+    logits: Floats,
+    counted: Floats | None,
+    never: list[int],
+    draws: NDArray[np.float64],
+    temperature: float,
+    top_p: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """One word for each row, and its ln p at temperature 1. `logits` is used up."""
+    """One word for each row, and its ln p at temperature 1. `logits` is used up.
+
+    counted: (rows, V) part of each word's probability that comes from elsewhere; the logits' has the rest.
+    """
     row = np.arange(len(logits))
     column = row[:, None]
     peak = logits.max(axis=1)
     exp = logits - peak[:, None]
     np.exp(exp, out=exp)
-    log_total = np.log(exp.sum(axis=1)).astype(np.float64) + peak
-    logits[:, never] = -np.inf
-    top = _likeliest(logits)
-    values = logits[column, top]
+    total = exp.sum(axis=1)
+    log_total = np.log(total).astype(np.float64) + peak
+    if counted is None:
+        logits[:, never] = -np.inf
+        top = _likeliest(logits)
+        values = logits[column, top]
+    else:  # ln of the likeliest words alone: of all it would take as long as all else
+        exp *= ((1 - counted.sum(axis=1)) / total)[:, None]
+        exp += counted
+        exp[:, never] = 0
+        top = _likeliest(exp)
+        values = np.log(np.maximum(exp[column, top], np.finfo(np.float32).tiny))
+        log_total[:] = 0
     order = np.argsort(-values, axis=1, kind="stable")
     top, values = top[column, order], values[column, order].astype(np.float64)
     weights = np.exp((values - values[:, :1]) / max(temperature, 1e-4))

@@ -31,7 +31,11 @@ class Trigrams:
         """Take the arrays of `learn`."""
         share, contexts, sizes, units, counts = (np.asarray(arrays[name]) for name in NAMES)
         self.share, self.vocabulary = float(share[0]), vocabulary
-        self._contexts, self._units, self._counts = contexts.astype(np.int64), units.astype(np.int64), counts
+        self._contexts, self._units, self._counts = (
+            contexts.astype(np.int64),
+            units.astype(np.int64),
+            counts.astype(np.float32),
+        )
         self._sizes = sizes.astype(np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)[:-1]]).astype(np.int64)
         totals = np.add.reduceat(counts.astype(np.int64), self._starts)
@@ -66,7 +70,7 @@ class Trigrams:
         keys, counts = np.unique(contexts * vocabulary + followed, return_counts=True)
         found, sizes = np.unique(keys // vocabulary, return_counts=True)
         values = (
-            np.array([share], np.float32),
+            np.array([share], np.float16),
             found,
             sizes.astype(np.int32),
             (keys % vocabulary).astype(np.int32),
@@ -79,7 +83,7 @@ class Trigrams:
         logits -= logits.max(axis=1, keepdims=True)
         np.exp(logits, out=logits)
         logits *= (1 - self.share) / logits.sum(axis=1, keepdims=True)
-        logits += self.share * self._probabilities(second, last)
+        logits += self.part(second, last)
         return np.log(logits, out=logits)
 
     def mixed_log_probs(
@@ -87,29 +91,29 @@ class Trigrams:
     ) -> NDArray[np.float64]:
         """A decoder's ln p of one unit for each row to that of the mixture: (rows,)."""
         found = self._alone[units]
-        for context in self._both(second, last):
+        for context in (_context(self.vocabulary, last, self.vocabulary), _context(second, last, self.vocabulary)):
             places, known = self._places(context)
             at = np.minimum(np.searchsorted(self._keys, places * self.vocabulary + units), len(self._keys) - 1)
             count = np.where(self._keys[at] == places * self.vocabulary + units, self._counts[at], 0)
             found = np.where(known, found * self._back[places] + count * self._scale[places], found)
         return np.log((1 - self.share) * np.exp(log_probs) + self.share * found)
 
-    def _probabilities(self, second: Ints, last: Ints) -> Floats:
-        found = np.broadcast_to(self._alone, (len(last), self.vocabulary)).copy()
-        for context in self._both(second, last):
-            places, known = self._places(context)
-            rows = np.flatnonzero(known)
-            places = places[rows]
-            sizes = self._sizes[places]
-            found[rows] *= self._back[places][:, None]
-            entries = np.arange(sizes.sum()) + np.repeat(self._starts[places] - np.cumsum(sizes) + sizes, sizes)
-            found[np.repeat(rows, sizes), self._units[entries]] += self._counts[entries] * np.repeat(
-                self._scale[places], sizes
-            )
+    def part(self, second: Ints, last: Ints) -> Floats:
+        """`share` of each unit's probability after the two units before: (rows, V)."""
+        pair, known = self._places(_context(second, last, self.vocabulary))
+        weight = np.where(known, self._back[pair], np.float32(1)) * np.float32(self.share)  # of what `last` alone says
+        single, seen = self._places(_context(self.vocabulary, last, self.vocabulary))
+        found = (weight * np.where(seen, self._back[single], np.float32(1)))[:, None] * self._alone
+        for places, rows, scale in (
+            (single, np.flatnonzero(seen), weight * self._scale[single]),
+            (pair, np.flatnonzero(known), np.float32(self.share) * self._scale[pair]),
+        ):
+            here = places[rows]
+            sizes = self._sizes[here]
+            entries = np.arange(sizes.sum()) + np.repeat(self._starts[here] - np.cumsum(sizes) + sizes, sizes)
+            cells = np.repeat(rows * self.vocabulary, sizes) + self._units[entries]
+            found.reshape(-1)[cells] += self._counts[entries] * np.repeat(scale[rows], sizes)
         return found
-
-    def _both(self, second: Ints, last: Ints) -> tuple[Ints, Ints]:
-        return _context(self.vocabulary, last, self.vocabulary), _context(second, last, self.vocabulary)
 
     def _places(self, contexts: Ints) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Where contexts stand among those that are known, and which are."""
