@@ -42,7 +42,8 @@ async def get_runs(request: web.Request) -> web.Response:
     epochs = request.query.get("epochs", "true")
     if epochs not in ("true", "false"):
         raise bad("epochs")
-    return reply({"runs": await mine.service.stored(list_runs, mine.database, int(asked), epochs=epochs == "true")})
+    runs = await mine.service.stored(list_runs, mine.database, int(asked), epochs=epochs == "true")
+    return _compressed(reply({"runs": runs}))
 
 
 async def get_run(request: web.Request) -> web.Response:
@@ -51,7 +52,7 @@ async def get_run(request: web.Request) -> web.Response:
     found = await mine.service.stored(find_run, mine.database, int(request.match_info["id"]))
     if found is None:
         raise BokeRefused("not_found")
-    return reply(found)
+    return _compressed(reply(found))
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:
@@ -139,6 +140,12 @@ def epoch_to_json(row: RunEpoch) -> dict[str, Any]:
         "seconds": row.seconds,
         "samples": row.samples,
     }
+
+
+def _compressed(response: web.Response) -> web.Response:
+    """Curves and samples are long, and much the same from epoch to epoch."""
+    response.enable_compression()
+    return response
 
 
 def _champion(session: Session, run: Run) -> Run | None:

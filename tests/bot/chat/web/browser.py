@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.bot.running import RunningBot
+
+expect.set_options(timeout=30_000)  # a busy machine takes its time
 
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync --no-first-run"
 DESKTOP = {"viewport": {"width": 1280, "height": 860}}

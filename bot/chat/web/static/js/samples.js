@@ -12,6 +12,7 @@ export class Samples {
     this.table = section.querySelector("table");
     this.timer = null;
     this.passes = [];
+    this.seen = new IntersectionObserver((entries) => this.fetch(entries), { rootMargin: "200px" });
     this.slider.addEventListener("input", () => this.pause(this.draw()));
     this.button.addEventListener("click", () => (this.timer ? this.pause() : this.play()));
   }
@@ -40,10 +41,19 @@ export class Samples {
       const image = line.querySelector("img");
       image.alt = say("sample_alt", { n: index + 1 });
       image.addEventListener("error", () => image.replaceWith(missing(image.alt)), { once: true });
-      image.src = `/api/corpus/${digest}`;
+      image.dataset.src = `/api/corpus/${digest}`;
       return line;
     });
     this.section.querySelector("#pictures").replaceChildren(...lines);
+    this.seen.disconnect();
+    this.seen.observe(this.section);
+  }
+
+  /** Pictures are fetched when somebody scrolls to them: they weigh more than the rest of the page. */
+  fetch(entries) {
+    if (!entries.some(({ isIntersecting }) => isIntersecting)) return;
+    this.seen.disconnect();
+    for (const image of this.section.querySelectorAll("img")) image.src = image.dataset.src;
   }
 
   draw() {
