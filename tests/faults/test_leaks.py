@@ -107,7 +107,7 @@ async def test_platforms_that_refuse_and_repeat_what_they_were_sent(
             "BOKE__LOG__FORMAT": "json",
         }
         async with running(tmp_path, **variables) as bot:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while not (  # noqa: ASYNC110 - both libraries have tried and failed
                     any(TOKENS["SLACK_BOT_TOKEN"] in told for told in mirror.seen)
                     and any(TOKENS["DISCORD_TOKEN"] in told for told in mirror.seen)
