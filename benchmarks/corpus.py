@@ -4,7 +4,8 @@
 
 Each step runs in a process of its own, so that its peak is its own. The jokes are 5 to 40 characters long and spread
 unevenly over the odai (a few have thousands, most have a handful), the odai over the pictures. Steps: `import` a file,
-import it `again` (nothing changes), `read` what training reads, `filter` it, `export` it, count `stats`.
+import it `again` (nothing changes), `read` what training reads, `filter` it, `export` it, count `stats`; for the page, count
+its `figures` and `find` pictures by a word.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from store.corpus import read_pictures
 from store.database import Database, open_database
+from store.figures import corpus_figures
+from store.shown import find_pictures
 from training.corpus import read_jokes
 from training.corpus_stats import corpus_stats
 from training.export import export_corpus
@@ -94,6 +98,14 @@ def _stats(database: Database, _folder: Path) -> int:
     return corpus_stats(database).jokes
 
 
+def _figures(database: Database, _folder: Path) -> int:
+    return corpus_figures(database, read_pictures(database, 0.1), "Asia/Tokyo").lengths.count
+
+
+def _find(database: Database, _folder: Path) -> int:
+    return len(find_pictures(database, ["猫犬"]))
+
+
 STEPS: dict[str, Callable[[Database, Path], int]] = {
     "import": _import,
     "again": _import,
@@ -101,6 +113,8 @@ STEPS: dict[str, Callable[[Database, Path], int]] = {
     "filter": _filter,
     "export": _export,
     "stats": _stats,
+    "figures": _figures,
+    "find": _find,
 }
 
 

@@ -63,10 +63,15 @@ def side_of(picture: str, said: str | None, dev_share: float) -> Split:
     return "train" if said == "train" else "dev" if said == "dev" else split_of(picture, dev_share)
 
 
+def read_pictures(database: Database, dev_share: float) -> tuple[PictureSummary, ...]:
+    """Every picture that has a joke. One pass over the jokes. Raises: DatabaseError"""
+    with database.reader() as session:
+        return tuple(_summaries(session, dev_share))
+
+
 def count_splits(database: Database, dev_share: float) -> dict[Split, SplitCounts]:
     """Jokes that have a picture, and their pictures, of both sides. Raises: DatabaseError"""
-    with database.reader() as session:
-        return count_sides(summarise_pictures(session, dev_share))
+    return count_sides(read_pictures(database, dev_share))
 
 
 def count_sides(pictures: Iterable[PictureSummary]) -> dict[Split, SplitCounts]:
@@ -79,8 +84,7 @@ def count_sides(pictures: Iterable[PictureSummary]) -> dict[Split, SplitCounts]:
     return {side: SplitCounts(number[side], jokes[side]) for side in number}
 
 
-def summarise_pictures(session: Session, dev_share: float) -> Iterator[PictureSummary]:
-    """Every picture that has a joke. One pass over the jokes."""
+def _summaries(session: Session, dev_share: float) -> Iterator[PictureSummary]:
     low, high, seen = func.min(Boke.split), func.max(Boke.split), func.sum(case((may_be_shown(), 1), else_=0))
     stars = func.max(case((may_be_shown(), Boke.stars)))
     picture = past_the_index(Boke.picture_digest)

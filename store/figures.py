@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, String, case, func, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from store.corpus import PictureSummary, Split, SplitCounts, count_sides, summarise_pictures
+from store.corpus import PictureSummary, Split, SplitCounts, count_sides
 from store.database import Database
 from store.runs import last_runs
 from store.tables import Boke, Picture
@@ -93,26 +93,25 @@ class CorpusFigures:
     filtered: Filtered | None
 
 
-def corpus_figures(database: Database, dev_share: float, timezone: str) -> CorpusFigures:
+def corpus_figures(database: Database, pictures: Collection[PictureSummary], timezone: str) -> CorpusFigures:
     """Count.
 
     Args:
-        dev_share: see `store.corpus.split_of`.
+        pictures: as `store.corpus.read_pictures` found them.
         timezone: where a day begins.
 
     Raises: DatabaseError
     """
+    sides = count_sides(pictures)
     with database.reader() as session:
-        pictures = list(summarise_pictures(session, dev_share))
         stars = _stars(session)
-        sides = count_sides(pictures)
         return CorpusFigures(
             sides=sides,
             waiting=session.scalars(select(func.count()).where(Boke.picture_digest.is_(None))).one(),
-            per_picture=_per_picture(pictures),
+            per_picture=spread(Counter(picture.jokes for picture in pictures)),
             lengths=_lengths(session),
             stars=stars,
-            unstarred=sum(side.jokes for side in sides.values()) - stars.count,
+            unstarred=max(0, sum(side.jokes for side in sides.values()) - stars.count),
             growth=_growth(session, database.dialect, ZoneInfo(timezone)),
             filtered=_filtered(database),
         )
@@ -173,10 +172,6 @@ def _nice(width: float) -> float:
     """The next of ..., 0.1, 0.2, 0.5, 1, 2, 5, 10, ... that is not smaller."""
     scale = 10.0 ** math.floor(math.log10(width))
     return next(scale * step for step in (1, 2, 5, 10) if scale * step >= width * (1 - 1e-9))
-
-
-def _per_picture(pictures: Iterable[PictureSummary]) -> Distribution:
-    return spread(Counter(picture.jokes for picture in pictures))
 
 
 def _lengths(session: Session) -> Distribution:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
-from store.corpus import PictureSummary, may_be_shown, past_the_index, summarise_pictures
+from store.corpus import may_be_shown, past_the_index
 from store.database import Database
 from store.tables import Boke, Odai, Picture
 
@@ -57,12 +57,6 @@ class Cursor:
         """What `str` wrote of a cursor that saw a picture; None for anything else."""
         found = _CURSOR.fullmatch(text)
         return cls(int(found[1], 16), found[2]) if found else None
-
-
-def read_shown(database: Database, dev_share: float) -> tuple[PictureSummary, ...]:
-    """All pictures that may be shown. One pass over the jokes. Raises: DatabaseError"""
-    with database.reader() as session:
-        return tuple(picture for picture in summarise_pictures(session, dev_share) if picture.shown)
 
 
 def find_pictures(database: Database, words: Sequence[str], min_stars: float | None = None) -> frozenset[str]:

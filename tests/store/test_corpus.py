@@ -2,15 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from store.corpus import PictureSummary, SplitCounts, count_splits, find_picture, split_of, summarise_pictures
+from store.corpus import PictureSummary, SplitCounts, count_splits, find_picture, read_pictures, split_of
 from store.database import Database
 from store.types import now
 from tests.store.pictures import digest, keep
 
 
 def summarised(database: Database, share: float) -> dict[str, PictureSummary]:
-    with database.reader() as session:
-        return {picture.digest: picture for picture in summarise_pictures(session, share)}
+    return {picture.digest: picture for picture in read_pictures(database, share)}
 
 
 def side(database: Database, number: int, share: float) -> str:

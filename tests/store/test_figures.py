@@ -4,14 +4,18 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from store.corpus import SplitCounts
+from store.corpus import SplitCounts, read_pictures
 from store.database import Database
-from store.figures import Added, Bin, Distribution, Filtered, corpus_figures, spread, star_edges
+from store.figures import Added, Bin, CorpusFigures, Distribution, Filtered, corpus_figures, spread, star_edges
 from store.runs import start_run, update_run
 from store.tables import Boke, Odai
 from tests.store.pictures import keep
 
 ZONE = "Asia/Tokyo"
+
+
+def figures_of(database: Database, share: float) -> CorpusFigures:
+    return corpus_figures(database, read_pictures(database, share), ZONE)
 
 
 def test_a_corpus_in_numbers(any_database: Database) -> None:
@@ -30,7 +34,7 @@ def test_a_corpus_in_numbers(any_database: Database) -> None:
         session.add(odai)
         session.flush()
         session.add(Boke(source="bokete", odai_id=odai.id, text="まだ", text_hash=1, stars=1e6))
-    figures = corpus_figures(any_database, 1e-9, ZONE)
+    figures = figures_of(any_database, 1e-9)
     assert figures.sides == {"train": SplitCounts(1, 2), "dev": SplitCounts(1, 1)}
     assert figures.waiting == 1
     assert figures.per_picture == Distribution(2, 1.5, 1, 2, True, (Bin(1, 2, 1), Bin(2, 3, 1)))
@@ -46,7 +50,7 @@ def test_a_corpus_in_numbers(any_database: Database) -> None:
 
 
 def test_an_empty_corpus(any_database: Database) -> None:
-    figures = corpus_figures(any_database, 0.1, ZONE)
+    figures = figures_of(any_database, 0.1)
     assert figures.sides == {"train": SplitCounts(), "dev": SplitCounts()}
     assert figures.per_picture == figures.lengths == figures.stars == Distribution()
     assert (figures.waiting, figures.unstarred, figures.growth, figures.filtered) == (0, 0, (), None)
@@ -54,7 +58,7 @@ def test_an_empty_corpus(any_database: Database) -> None:
 
 def test_means_of_ratings_get_bins_of_their_size(any_database: Database) -> None:
     keep(any_database, 1, *[{"text": str(number), "stars": 1 + number / 50} for number in range(100)])
-    stars = corpus_figures(any_database, 0.1, ZONE).stars
+    stars = figures_of(any_database, 0.1).stars
     assert not stars.whole
     assert [each.count for each in stars.bins] == [5] * 20
     assert [each.low for each in stars.bins] == [round(1 + number / 10, 1) for number in range(20)]
@@ -70,7 +74,7 @@ def test_what_the_newest_runs_filters_did(any_database: Database) -> None:
     run({**corpus, "read": 1})
     newest = run({"name": "import", "added": 5}, corpus)
     run({"name": "crawl"}, {"name": "corpus", "state": "failed"})  # it never came so far
-    filtered = corpus_figures(any_database, 0.1, ZONE).filtered
+    filtered = figures_of(any_database, 0.1).filtered
     assert filtered == Filtered(newest, None, "default", 9, 4, {"length": 3, "duplicates": 2})
 
 

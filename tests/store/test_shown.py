@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from store.database import Database
-from store.shown import Cursor, WrittenJoke, find_pictures, next_pictures, read_shown, show_pictures
+from store.shown import Cursor, WrittenJoke, find_pictures, next_pictures, show_pictures
 from store.tables import Boke, Odai
 from store.types import now
 from tests.store.pictures import digest, keep
@@ -20,7 +20,6 @@ def test_only_what_is_for_everybody(any_database: Database) -> None:
         keep(any_database, number, {"text": "猫", **facts})
     keep(any_database, 10)
     keep(any_database, 11, {"text": "猫と犬"}, *[{"text": f"猫{n}", **facts} for n, facts in enumerate(HIDDEN)])
-    assert [picture.digest for picture in read_shown(any_database, 0.0)] == [digest(11)]
     assert found(any_database, "猫") == [11]
     all_of_them = [digest(number) for number in (0, 1, 2, 10, 11, 12)]
     [picture] = show_pictures(any_database, all_of_them, jokes=5)
@@ -111,6 +110,5 @@ def test_a_cursor_is_text() -> None:
 
 @pytest.mark.parametrize("word", ["猫", "%"])
 def test_an_empty_corpus(any_database: Database, word: str) -> None:
-    assert read_shown(any_database, 0.1) == ()
     assert found(any_database, word) == []
     assert show_pictures(any_database, [digest(1)], jokes=1) == ()

@@ -16,8 +16,8 @@ from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.chat.web.upload import bad, read_json
 from bot.limits import Limit
-from store.corpus import PictureSummary, Split, find_picture
-from store.shown import Cursor, ShownPicture, find_pictures, next_pictures, read_shown, show_pictures
+from store.corpus import PictureSummary, Split, find_picture, read_pictures
+from store.shown import Cursor, ShownPicture, find_pictures, next_pictures, show_pictures
 
 log = logging.getLogger(__name__)
 
@@ -105,10 +105,15 @@ async def post_generate(request: web.Request) -> web.Response:
     )
 
 
+async def all_pictures(mine: Parts) -> tuple[PictureSummary, ...]:
+    """Every picture of the corpus that has a joke, as it was a while ago if there are many. Raises DatabaseError."""
+    share = mine.config.retrain.dev_share
+    return await mine.remembered.get("pictures", lambda: mine.service.stored(read_pictures, mine.database, share))
+
+
 async def _choose(mine: Parts, wanted: Wanted) -> Chosen:
     """Raises DatabaseError."""
-    share, stored = mine.config.retrain.dev_share, mine.service.stored
-    there = await mine.remembered.get("shown", lambda: stored(read_shown, mine.database, share))
+    there, stored = await all_pictures(mine), mine.service.stored
     if wanted.words:
 
         def read() -> tuple[PictureSummary, ...]:
@@ -127,7 +132,7 @@ async def _choose(mine: Parts, wanted: Wanted) -> Chosen:
 
 
 def _matches(picture: PictureSummary, wanted: Wanted) -> bool:
-    if wanted.picture not in (None, picture.digest) or picture.side != wanted.split:
+    if not picture.shown or picture.side != wanted.split or wanted.picture not in (None, picture.digest):
         return False
     return wanted.min_stars is None or (picture.stars is not None and picture.stars >= wanted.min_stars)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.chat.web.corpus import all_pictures
 from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.inference import NoWorker
@@ -23,13 +24,13 @@ def add_routes(router: web.UrlDispatcher) -> None:
 
 
 async def get_data(request: web.Request) -> web.Response:
-    """All of it in one answer. At a million jokes it is counted for seconds, in a thread, and kept for a minute."""
+    """All of it in one answer. A million jokes are counted for seconds, in a thread; only the first visitor waits."""
     mine = parts(request)
     mine.take(Limit("data", mine.callers.counted_as(request), READS_PER_MINUTE))
-    retrain = mine.config.retrain
+    pictures = await all_pictures(mine)
 
     def read() -> dict[str, Any]:
-        return _corpus(corpus_figures(mine.database, retrain.dev_share, retrain.timezone))
+        return _corpus(corpus_figures(mine.database, pictures, mine.config.retrain.timezone))
 
     corpus = await mine.remembered.get("figures", lambda: mine.service.stored(read))
     return reply({"model": await _model(mine), "corpus": corpus})
