@@ -10,6 +10,7 @@ def test_texts_are_packed_step_by_step_longest_first() -> None:
     assert batch.order.tolist() == [1, 2, 0]
     assert batch.counts.tolist() == [3, 3, 2, 1]
     assert batch.inputs.tolist() == [1, 1, 1, 5, 9, 7, 6, 4, 8]
+    assert batch.second_last.tolist() == [-1, -1, -1, 1, 1, 1, 5, 9, 6]
     assert batch.targets.tolist() == [5, 9, 7, 6, 4, 2, 8, 2, 2]
     assert batch.rows.tolist() == [1, 2, 0, 1, 2, 0, 1, 2, 1]
 
