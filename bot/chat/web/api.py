@@ -18,7 +18,7 @@ from bot.chat.web.upload import bad, read_json, read_post
 from bot.inference import NoWorker
 from bot.limits import Limit
 from store import answers
-from store.corpus import count_sides
+from store.corpus import count_splits
 from store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ async def get_stats(request: web.Request) -> web.Response:
     """How much the bot was used, what answers, and what there is to learn from."""
     mine = parts(request)
     used = await mine.service.stored(answers.answer_stats, mine.database)
-    sides = count_sides(await corpus.all_pictures(mine))
+    sides = await mine.service.stored(count_splits, mine.database, mine.config.retrain.dev_share)
     try:
         facts = await mine.inference.facts()
     except NoWorker as error:
