@@ -2,12 +2,16 @@
 
 `answer.png` is a card of tests/data/cat.jpg (CC0) with what `python -m bokemodel tests/data/cat.jpg --seed 0` says;
 the others are a running bot's page, as a visitor with such a browser sees it (Japanese and light, English and dark, a phone).
+
+`python -m docs.pictures FOLDER` makes those of the views about data, training and models, of a bot whose folders `data` and
+`models` lie in FOLDER and have a corpus and the record of a training run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,7 +22,7 @@ from playwright.async_api import Browser
 from bokemodel import BokeModel
 from bokemodel.pictures import open_file
 from bot.card import make_card
-from tests.bot.chat.web.browser import PHONE, RESTING, run_browser, visit
+from tests.bot.chat.web.browser import PHONE, QUIET, RESTING, run_browser, visit
 from tests.bot.running import RunningBot, run_bot
 
 DOCS = Path(__file__).resolve().parent
@@ -30,12 +34,20 @@ PAGES: dict[str, dict[str, Any]] = {
     "page-dark": {**DESK, "color_scheme": "dark", "locale": "en-GB"},
     "page-phone": {**PHONE, "color_scheme": "light", "device_scale_factor": 1},
 }
+VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
+    "view-data": ("/data", {**DESK, "color_scheme": "light"}),
+    "view-training": ("/training", {**DESK, "color_scheme": "dark", "locale": "en-GB"}),
+    "view-models": ("/models", {**DESK, "color_scheme": "light"}),
+}
 
 
-def save(png: bytes, name: str) -> None:
-    """Keep a picture as small as PNG can: a README should load quickly."""
+def save(png: bytes, name: str, colours: int = 0) -> None:
+    """Keep a picture as small as PNG can, with so many colours only where that is said: a README should load quickly."""
     with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").save(DOCS / f"{name}.png", optimize=True)
+        picture = image.convert("RGB")
+        if colours:
+            picture = picture.quantize(colours)
+        picture.save(DOCS / f"{name}.png", optimize=True)
 
 
 def answer() -> None:
@@ -65,6 +77,21 @@ async def pages() -> None:
                 await page(browser, bot, name, options)
 
 
+async def views(folder: Path) -> None:
+    """What a bot shows of what it has in a folder."""
+    with run_bot(folder) as bot:
+        async with run_browser() as browser:
+            for name, (path, options) in VIEWS.items():
+                async with visit(browser, bot, **options) as visitor:
+                    await visitor.open(path)
+                    await visitor.page.evaluate(QUIET)
+                    save(await visitor.page.screenshot(animations="disabled"), name, colours=64)
+                print(f"{name}.png")
+
+
 if __name__ == "__main__":
-    answer()
-    asyncio.run(pages())
+    if len(sys.argv) > 1:
+        asyncio.run(views(Path(sys.argv[1])))
+    else:
+        answer()
+        asyncio.run(pages())

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler
 
 from bot.chat.web import views
 from bot.chat.web.callers import COOKIE_AGE_S, LANGUAGE
+from bot.chat.web.views import joke
 
 HERE = Path(__file__).parent
 STATIC, TEMPLATES = HERE / "static", HERE / "templates"
@@ -31,7 +32,7 @@ def set_up(app: web.Application) -> None:
     )
     environment.globals["static"] = f"/static/{version}"
     environment.globals["views"] = views.VIEWS
-    for module in views.MODULES:
+    for module in (*views.MODULES, joke):
         module.add_routes(app.router)
     # The address changes with any file's content, so that a browser may keep what it has for ever.
     app.router.add_static(f"/static/{version}", STATIC)

@@ -30,7 +30,14 @@ def add_routes(router: web.UrlDispatcher) -> None:
 
 async def show(request: web.Request) -> web.Response:
     """The empty channel; posts are added in the browser."""
-    return render(request, VIEW, {"modes": await _modes(request)})
+    mine = parts(request)
+    web_config = mine.config.web
+    values = {
+        "modes": await _modes(request),
+        "feed": web_config.feed_consent and web_config.feed_pictures > 0,
+        "feed_days": f"{web_config.feed_days:g}" if web_config.feed_days else "",
+    }
+    return render(request, VIEW, values, script_values={"origin": mine.callers.origin(request)})
 
 
 async def _modes(request: web.Request) -> list[Mode]:

@@ -28,6 +28,13 @@ RESTING = """() => new Promise((done) => {
     };
     look();
 })"""  # the page is no longer scrolling
+QUIET = """() => new Promise((done) => {
+    let waiting = setTimeout(done, 400);
+    new MutationObserver(() => {
+        clearTimeout(waiting);
+        waiting = setTimeout(done, 400);
+    }).observe(document.body, { attributes: true, characterData: true, childList: true, subtree: true });
+})"""  # scripts no longer change the page
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 
 

@@ -12,7 +12,7 @@ from yarl import URL
 
 from bot.chat.web import pages
 from bot.chat.web.texts import base, texts
-from bot.chat.web.views import VIEWS
+from bot.chat.web.views import VIEWS, joke
 from bot.chat.web.views.base import View
 from tests.bot.running import RunningBot
 
@@ -194,7 +194,7 @@ async def test_the_theme_is_there_from_the_first_byte(http: aiohttp.ClientSessio
             assert f'data-theme="{theme}"' in await response.text()
 
 
-@pytest.mark.parametrize("view", [None, *VIEWS], ids=lambda view: view.name if view else "base")
+@pytest.mark.parametrize("view", [None, *VIEWS, joke.VIEW], ids=lambda view: view.name if view else "base")
 def test_every_word_is_there_in_both_languages_and_used(view: View | None) -> None:
     own, said_by_scripts = (view.texts, view.for_scripts) if view else (base.TEXTS, base.FOR_SCRIPTS)
     for name, (japanese, english) in own.items():

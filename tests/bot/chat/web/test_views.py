@@ -9,7 +9,7 @@ from bot.chat.web.texts import base, texts
 from bot.chat.web.views import VIEWS
 from bot.chat.web.views.base import View
 from bot.messages import Language
-from tests.bot.chat.web.browser import PHONE, accessible, visit
+from tests.bot.chat.web.browser import PHONE, QUIET, accessible, visit
 from tests.bot.running import RunningBot
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,7 +28,7 @@ async def test_it_fits_and_axe_finds_nothing(browser: Browser, bot: RunningBot, 
             await visitor.open(view.path)
             for scheme in ("light", "dark"):
                 await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-                await page.wait_for_load_state("networkidle")
+                await page.evaluate(QUIET)
                 await visitor.picture(f"{view.name}-{language}-{scheme}-{width}")
                 assert await page.evaluate("() => document.documentElement.scrollWidth") <= width
                 await accessible(page)

@@ -1,8 +1,12 @@
 // What the bot says under a picture: a joke with its buttons, a problem in words, or that it is thinking.
 
-import { Refusal, vote } from "./api.js";
+import { Refusal, takeBack } from "./api.js";
+import { showCandidates } from "./candidates.js";
 import { showCard } from "./card.js";
+import { copyLink } from "./link.js";
+import { compareModes } from "./modes.js";
 import { announce, copy, reveal, say, setJoke, tighten } from "./page.js";
+import { listenForVotes } from "./votes.js";
 
 /** The three dots; the caller removes them. */
 export function addThinking(answers) {
@@ -23,14 +27,17 @@ export function addAnswer(answers, answer, more) {
   again.addEventListener("click", () => {
     if (again.getAttribute("aria-disabled") !== "true") more();
   });
-  const buttons = [...element.querySelectorAll(".vote")];
-  for (const button of buttons) {
-    button.addEventListener("click", () => castVote(answer.id, button, buttons, element.querySelector(".thanks")));
-  }
+  showCandidates(element.querySelector(".candidates"), answer);
+  const thanks = element.querySelector(".reactions .thanks");
+  listenForVotes(element, answer.id);
   element.querySelector(".card").addEventListener("click", () => showCard(answer));
+  element.querySelector(".link").addEventListener("click", () => copyLink(answer.id, thanks));
+  const compare = element.querySelector(".compare");
+  compare.addEventListener("click", () => compareModes(element, compare, answer.id));
+  listenForWithdrawal(element.querySelector(".shown"), answer);
   if (!answer.id) {
     // It could not be kept, so nobody can refer to it.
-    for (const button of element.querySelectorAll(".vote, .card")) button.remove();
+    for (const button of element.querySelectorAll(".vote, .card, .link, .compare")) button.remove();
   }
   stepBack(answers, again);
   answers.append(element);
@@ -46,6 +53,26 @@ function showSource(line, url) {
   link.href = url;
   link.textContent = url.replace(/^https?:\/\//, "");
   line.hidden = false;
+}
+
+/** The joke is in the feed; one press takes it out again. */
+function listenForWithdrawal(line, answer) {
+  if (!answer.shown) return;
+  line.hidden = false;
+  const button = line.querySelector("button");
+  const words = line.querySelector(".words");
+  button.addEventListener("click", async () => {
+    try {
+      await takeBack(answer.id);
+      button.remove();
+      words.textContent = say("taken_back");
+      announce(say("taken_back"));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      words.textContent = error.message;
+      announce(say("error", { text: error.message }));
+    }
+  });
 }
 
 /** Words about what went wrong. `retry` is called to try once more, where that may help. */
@@ -77,25 +104,4 @@ function stepBack(answers, next) {
   again.closest(".answer").classList.add("told");
   again.remove();
   if (hadFocus) queueMicrotask(() => next.focus({ preventScroll: true }));
-}
-
-async function castVote(id, button, buttons, thanks) {
-  const before = buttons.map((each) => each.getAttribute("aria-pressed"));
-  const value = button.getAttribute("aria-pressed") === "true" ? 0 : Number(button.dataset.value);
-  for (const each of buttons) each.setAttribute("aria-pressed", String(Number(each.dataset.value) === value));
-  try {
-    const counts = await vote(id, value);
-    for (const each of buttons) {
-      const count = each.dataset.value === "1" ? counts.up : counts.down;
-      each.querySelector(".count").textContent = count || "";
-    }
-    const words = say({ 1: "voted_up", "-1": "voted_down", 0: "vote_taken_back" }[value]);
-    thanks.textContent = value ? words : "";
-    announce(words);
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    buttons.forEach((each, index) => each.setAttribute("aria-pressed", before[index]));
-    thanks.textContent = error.message;
-    announce(say("error", { text: error.message }));
-  }
 }

@@ -11,14 +11,32 @@ export class Refusal extends Error {
   }
 }
 
-/** A joke about a picture, found in the way called `mode`; `againOf` is the id of the answer before. */
-export async function askForJoke(file, mode, againOf) {
+/** A joke about a picture, found in the way called `mode`; `againOf` is the id of the answer before.
+ * `consent`: the visitor wants it in the feed. */
+export async function askForJoke(file, { mode, againOf, consent }) {
   if (file.size > page.max_bytes) throw new Refusal("too_large", say("too_large"), false);
   const form = new FormData();
   form.append("mode", mode);
   if (againOf) form.append("again_of", againOf);
+  if (consent) form.append("consent", "true");
   form.append("image", file, file.name || "picture");
   return (await call("/api/boke", { method: "POST", body: form })).json();
+}
+
+/** The same picture in every mode; the answer itself comes first. */
+export async function askForModes(id) {
+  return (await call(`/api/boke/${id}/modes`, { method: "POST" })).json();
+}
+
+/** A page of the feed, from the answer of the id `before` on. */
+export async function fetchFeed(limit, before) {
+  const query = new URLSearchParams({ limit, ...(before && { before }) });
+  return (await call(`/api/feed?${query}`)).json();
+}
+
+/** Take an answer out of the feed. */
+export async function takeBack(id) {
+  await call(`/api/feed/${id}`, { method: "DELETE" });
 }
 
 /** 1, -1, or 0 to take it back; gives the counts after it. */

@@ -13,7 +13,7 @@ export class Channel {
     this.count = 0;
     this.running = 0;
     this.waiting = [];
-    this.mode = document.getElementById("mode");
+    this.options = document.getElementById("options");
   }
 
   /** Show the files as posts and have each answered. */
@@ -36,7 +36,7 @@ export class Channel {
     announce(say("thinking"));
     await this.turn();
     try {
-      const answer = await askForJoke(file, this.mode.querySelector("select").value, before?.id);
+      const answer = await askForJoke(file, { ...this.chosen(), againOf: before?.id });
       thinking.remove();
       addAnswer(answers, answer, () => this.ask(file, answers, answer));
       announce(say("answered", { text: answer.boke }));
@@ -51,6 +51,12 @@ export class Channel {
     }
   }
 
+  /** How pictures are answered, and whether others may see it. */
+  chosen() {
+    const consent = this.options.querySelector("[name=consent]");
+    return { mode: this.options.querySelector("[name=mode]").value, consent: Boolean(consent?.checked) };
+  }
+
   async turn() {
     if (this.running >= AT_ONCE) await new Promise((go) => this.waiting.push(go));
     this.running += 1;
@@ -63,8 +69,9 @@ export class Channel {
     const composer = document.getElementById("composer");
     composer.hidden = document.getElementById("heading").hidden = false;
     const hadFocus = hero.contains(document.activeElement);
-    composer.prepend(this.mode); // what was chosen stays chosen
+    composer.prepend(this.options); // what was chosen stays chosen
     hero.remove();
+    document.getElementById("feed")?.remove();
     if (hadFocus) composer.querySelector("button").focus({ preventScroll: true });
   }
 
