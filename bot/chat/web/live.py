@@ -2,7 +2,7 @@
 
     state   {"here", "stopping", "next_run"}: is it this bot's run, was it told to end, when does the clock start one
     run     the newest run or null; with `epochs` where it is all that is known of it, without where only the rest changed
-    epoch   {"run", ...}: an epoch that was finished meanwhile
+    epochs  {"run", "epochs"}: those that were finished meanwhile
 
 Whoever comes, or comes back, first gets a whole `run`.
 """
@@ -140,8 +140,8 @@ class Live:
                 self._tell("run", self._whole())
             return
         self._epochs = [*self._epochs, *news.epochs]
-        for epoch in news.epochs:
-            self._tell("epoch", {"run": news.run["id"], **epoch})
+        if news.epochs:
+            self._tell("epochs", {"run": news.run["id"], "epochs": news.epochs})
         if news.run != before:  # after its epochs: who reads that it ended has seen them
             self._tell("run", news.run)
 

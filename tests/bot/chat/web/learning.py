@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,29 @@ async def events(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, A
             kind = value
         elif field == "data":
             yield kind, json.loads(value)
+
+
+class Listener:
+    """What somebody who listens to a stream knows of the newest run."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._stream = events(response)
+        self.state: dict[str, Any] = {}
+        self.run: dict[str, Any] = {}
+        self.epochs: list[dict[str, Any]] = []
+
+    async def until(self, condition: Callable[[Listener], Any]) -> None:
+        """Go on listening until it holds."""
+        while not condition(self):
+            kind, told = await anext(self._stream)
+            if kind == "state":
+                self.state = told
+            elif kind == "run":
+                self.run = told or {}
+                self.epochs = self.run.get("epochs", self.epochs)
+            else:
+                assert (kind, told["run"]) == ("epochs", self.run["id"])
+                self.epochs = [*self.epochs, *told["epochs"]]
 
 
 async def post(http: aiohttp.ClientSession, path: str, content: Any = None) -> tuple[int, dict[str, Any]]:

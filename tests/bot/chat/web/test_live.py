@@ -77,17 +77,15 @@ async def test_every_change_once_and_in_order(server: TestServer, database: Data
         kind, whole = await anext(told)
         assert (kind, whole["id"], whole["epochs"]) == ("run", run, [])
         save_epochs(database, run, [EpochRecord(1, 3.0, 3.5), EpochRecord(2, 2.0, 2.5)])
-        heard = [await anext(told), await anext(told)]
-        assert [(kind, e["run"], e["epoch"], e["train_loss"]) for kind, e in heard] == [
-            ("epoch", run, 1, 3.0),
-            ("epoch", run, 2, 2.0),
-        ]
+        kind, new = await anext(told)
+        assert (kind, new["run"]) == ("epochs", run)
+        assert [(epoch["epoch"], epoch["train_loss"]) for epoch in new["epochs"]] == [(1, 3.0), (2, 2.0)]
         save_epochs(database, run, [EpochRecord(3, 1.0)])
         update_run(database, run, state="kept")
         kinds = [await anext(told)]
         while kinds[-1][0] != "run" or kinds[-1][1]["state"] == "running":
             kinds.append(await anext(told))
-        assert [e["epoch"] for kind, e in kinds if kind == "epoch"] == [3]
+        assert [epoch["epoch"] for kind, new in kinds if kind == "epochs" for epoch in new["epochs"]] == [3]
         assert "epochs" not in kinds[-1][1]
         other = start_run(database, "hand", "small")
         kind, whole = await anext(told)

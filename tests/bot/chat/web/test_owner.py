@@ -17,7 +17,7 @@ from bot.chat.web import live
 from store.runs import EpochRecord, close_lost_runs, save_epochs, start_run, update_run
 from store.types import now
 from tests.bot.chat.web.conftest import ADMIN_TOKEN, error_of, form, photo
-from tests.bot.chat.web.learning import ENDLESS, NEW, OLD, OWNER, database_of, events, post, run_learner
+from tests.bot.chat.web.learning import ENDLESS, NEW, OLD, OWNER, Listener, database_of, events, post, run_learner
 from tests.bot.chat.web.test_api import check
 from tests.bot.running import RunningBot
 from tests.bundles import LINES, QUOTES
@@ -36,13 +36,6 @@ async def owner(learner: RunningBot) -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def until_quiet(stream: AsyncIterator[tuple[str, Any]]) -> None:
-    """No run of the bot is going on any more."""
-    async for kind, told in stream:
-        if kind == "state" and not told["here"]:
-            return
-
-
 async def run_of(http: aiohttp.ClientSession, run: int) -> dict[str, Any]:
     async with http.get(f"/api/runs/{run}") as response:
         assert response.status == 200
@@ -56,55 +49,38 @@ async def run_of(http: aiohttp.ClientSession, run: int) -> dict[str, Any]:
 async def test_a_run_is_started_watched_stopped_and_gone_on_with(owner: aiohttp.ClientSession) -> None:
     async with owner.get("/api/runs/events") as response:
         assert response.content_type == "text/event-stream"
-        stream = events(response)
-        assert [await anext(stream) for _ in range(2)][1] == ("run", None)
+        heard = Listener(response)
         assert await post(owner, "/api/retrain") == (202, {"started": True})
         assert (await post(owner, "/api/retrain"))[1]["error"] == "already_running"
-        learned = 0
-        async for kind, told in stream:
-            if kind == "run" and told["stages"]:
-                run = told["id"]
-            if kind == "epoch":
-                assert told["run"] == run
-                assert told["epoch"] == learned + 1, "none is left out"
-                learned = told["epoch"]
-                assert told["train_loss"] > 0
-                assert told["dev_loss"] > 0
-                if learned == 3:
-                    for _ in range(2):
-                        assert await post(owner, "/api/retrain/stop") == (202, {"stopping": True, "here": True})
-            if kind == "run" and told["state"] == "stopped":
-                break
-        await until_quiet(stream)
+        await heard.until(lambda it: len(it.epochs) >= 3)
+        assert heard.state["here"]
+        assert await post(owner, "/api/retrain/stop") == (202, {"stopping": True, "here": True})
+        assert (await post(owner, "/api/retrain/stop"))[0] in (202, 200), "asked again while it ends, or just after"
+        await heard.until(lambda it: it.run["state"] == "stopped" and not it.state["here"])
         assert await post(owner, "/api/retrain/stop") == (200, {"stopping": False, "here": False})
-        first = (await run_of(owner, run))["run"]
+        first = (await run_of(owner, heard.run["id"]))["run"]
         await check(owner, "Run", first)
-        assert (first["trigger"], first["state"], first["stages"][-1]["state"]) == ("page", "stopped", "stopped")
-        assert len(first["epochs"]) >= 3
+        assert (first["trigger"], first["stages"][-1]["state"]) == ("page", "stopped")
+        assert first["epochs"] == heard.epochs
+        assert [epoch["epoch"] for epoch in first["epochs"]] == list(range(1, len(first["epochs"]) + 1))
+        assert all(epoch["train_loss"] > 0 and epoch["dev_loss"] > 0 for epoch in first["epochs"])
 
         assert await post(owner, "/api/retrain") == (202, {"started": True})
-        async for kind, told in stream:
-            if kind == "run" and "epochs" in told and told["id"] != run:
-                second = told["id"]
-                break
-        async for kind, told in stream:
-            if kind == "epoch" and told["epoch"] > len(first["epochs"]):
-                break
+        await heard.until(lambda it: it.run["id"] != first["id"] and len(it.epochs) > len(first["epochs"]))
+        second = heard.run["id"]
         await post(owner, "/api/retrain/stop")
-        await until_quiet(stream)
+        await heard.until(lambda it: it.run["state"] == "stopped" and not it.state["here"])
     stages = {stage["name"]: stage for stage in (await run_of(owner, second))["run"]["stages"]}
-    assert stages["corpus"]["note"].startswith(f"going on with run {run}, which had trained")
+    assert stages["corpus"]["note"].startswith(f"going on with run {first['id']}, which had trained")
 
 
 async def test_another_process_learns(owner: aiohttp.ClientSession, learner: RunningBot) -> None:
     recipe = write_recipe(learner.folder / "other", epochs=ENDLESS)
     process = start(learner.folder, "--recipe", str(recipe))
     async with owner.get("/api/runs/events") as response:
-        async for kind, told in events(response):
-            if kind == "state":
-                assert not told["here"]
-            if kind == "run" and told["state"] == "running" and len(told["stages"]) > 2:
-                break
+        heard = Listener(response)
+        await heard.until(lambda it: it.run.get("state") == "running" and len(it.run["stages"]) > 2)
+        assert not heard.state["here"]
     status, refused = await post(owner, "/api/retrain")
     assert (status, refused["error"]) == (409, "already_running")
     assert await post(owner, "/api/retrain/stop") == (202, {"stopping": True, "here": False})

@@ -2,15 +2,15 @@
 
 const AGAIN_MS = 30_000; // after a refusal: then the browser does not
 
-/** Calls state, run, epoch with what is told, and lost where nothing is told any more. */
-export function watch({ state, run, epoch, lost }) {
+/** Calls state, run, epochs with what is told, and lost where nothing is told any more. */
+export function watch({ state, run, epochs, lost }) {
   const source = new EventSource("/api/runs/events");
   const hear = (kind, tell) => source.addEventListener(kind, (event) => tell(JSON.parse(event.data)));
   hear("state", state);
   hear("run", run);
-  hear("epoch", epoch);
+  hear("epochs", epochs);
   source.addEventListener("error", () => {
     lost();
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => watch({ state, run, epoch, lost }), AGAIN_MS);
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => watch({ state, run, epochs, lost }), AGAIN_MS);
   });
 }

@@ -40,9 +40,9 @@ watch({
     if (!shown || (!asked() && shown.run.id !== newest.id)) await look(wanted);
     else if (shown.run.id === newest.id) article.update((shown.run = newest));
   },
-  epoch(told) {
+  epochs(told) {
     if (newest?.id !== told.run) return;
-    newest.epochs = [...newest.epochs, told];
+    newest.epochs = [...newest.epochs, ...told.epochs];
     showNow();
     if (shown?.run.id === newest.id) article.update((shown.run = { ...newest }));
   },
