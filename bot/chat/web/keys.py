@@ -40,9 +40,9 @@ class Parts:
     callers: Callers
     fetcher: Fetcher
     metrics: Metrics
+    why_not_ready: Callable[[], Awaitable[str]]  # empty: ready
     live: Live
     lab: Lab
-    why_not_ready: Callable[[], Awaitable[str]]  # empty: ready
     limits: RateLimits = field(default_factory=RateLimits)
     posted: PostedPictures = field(default_factory=PostedPictures)
     remembered: Remembered = field(default_factory=Remembered)

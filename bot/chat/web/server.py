@@ -62,8 +62,9 @@ class WebFrontEnd:
             callers=Callers(app.config),
             fetcher=Fetcher(fetch_rules(app.config)),
             metrics=self.metrics,
-            live=Live(lambda run, known: app.service.stored(read_news, app.database, run, known), app.schedule),
             why_not_ready=app.why_not_ready,
+            live=Live(lambda run, known: app.service.stored(read_news, app.database, run, known), app.schedule),
+            lab=Lab(),
         )
         self.url = ""
         self._runner: web.AppRunner | None = None
