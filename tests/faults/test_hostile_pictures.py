@@ -1,0 +1,111 @@
+"""Damaged files of every format through the whole path, from bytes to reply: the bot lives, and so does its worker.
+
+`make soak` sends tens of thousands. A reader that crashes costs its own picture and no other: the last test crashes one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bot.inference import EngineSettings, Inference, WorkerLost
+from bot.worker import Answered, Job, ModelPlace
+from tests.bokemodel.formats import WRITERS, photo, sample
+from tests.bot.conftest import photo as whole_photo
+from tests.bot.running import run_bot
+from tests.bot.test_app import worker_of
+
+STATUSES = {200, 400, 413, 415, 422, 503}
+FEW, MANY = 3, 1500  # of each format
+DEADLY = "deadly"
+
+
+def spoilt(data: bytes, chance: random.Random) -> bytes:
+    """Some bytes changed, most often among the first, where sizes and offsets lie; pieces cut, doubled, or put elsewhere."""
+    made = bytearray(data)
+    reach = chance.choice((64, 400, len(made)))
+    for _ in range(chance.choice((1, 2, 8, 40))):
+        made[chance.randrange(min(reach, len(made)))] = chance.choice((0, 1, 127, 128, 255, chance.randrange(256)))
+    kind, at, length = chance.random(), chance.randrange(len(made)), chance.randrange(1, 200)
+    if kind < 0.15:
+        del made[at : at + length]
+    elif kind < 0.3:
+        made[at:at] = made[at : at + length]
+    elif kind < 0.4:
+        del made[at:]
+    return bytes(made)
+
+
+async def send(folder: Path, model: Path, each: int, seed: int) -> None:
+    """Post spoilt files of every format: each is answered or refused, by the worker that was there from the start."""
+    chance = random.Random(seed)
+    samples = [sample(name, photo(size=(48, 32))) for name in WRITERS]
+    files = [spoilt(data, chance) for data in samples for _ in range(each)]
+    chance.shuffle(files)
+    variables = {"BOKE__WEB__POSTS_PER_MINUTE": "0", "BOKE__PICTURES__MAX_PIXELS": "2000000"}
+    with run_bot(folder, BOKE__MODEL__PATH=str(model), **variables) as bot:
+        pid, left = worker_of(bot).pid, iter(files)
+        seen: set[int] = set()
+
+        async def poster(session: aiohttp.ClientSession) -> None:
+            for data in left:
+                form = aiohttp.FormData()
+                form.add_field("image", data, filename="picture")
+                async with session.post("/api/boke", data=form) as response:
+                    await response.read()
+                    assert response.status in STATUSES, data
+                    seen.add(response.status)
+
+        async with aiohttp.ClientSession(bot.url) as session:
+            await asyncio.gather(*(poster(session) for _ in range(4)))
+        assert {200, 415} <= seen
+        assert "Traceback" not in bot.log
+        assert worker_of(bot).pid == pid, bot.log
+        assert bot.stop() == 0
+
+
+async def test_a_few_of_each_format(tmp_path: Path, tiny_model: Path) -> None:
+    await send(tmp_path, tiny_model, FEW, 1)
+
+
+@pytest.mark.skipif(not os.environ.get("BOKE_SOAK"), reason="takes long; make soak runs it")
+@pytest.mark.timeout(7200)
+async def test_many_of_each_format(tmp_path: Path, tiny_model: Path) -> None:
+    each = int(os.environ.get("BOKE_SOAK_FILES", str(MANY)))
+    await send(tmp_path, tiny_model, each, random.SystemRandom().randrange(2**32))
+
+
+class _Deadly(Inference):
+    """Its workers die of one picture."""
+
+    async def _try(self, slot, batch):  # type: ignore[no-untyped-def]
+        working = asyncio.create_task(super()._try(slot, batch))
+        if any(waiting.job.id == DEADLY for waiting in batch):
+            await asyncio.sleep(0)  # the batch is on its way
+            os.kill(slot.pid, signal.SIGKILL)
+        return await working
+
+
+async def test_a_picture_that_kills_its_reader_costs_no_other_an_answer(tiny_model: Path) -> None:
+    """No file is known that does it: the worker is killed whenever this one is in its hands."""
+    settings = EngineSettings(threads=1, batch_wait=0.2, timeout=60, log_level="error")
+    inference = _Deadly(settings, ModelPlace(str(tiny_model)))
+    await inference.start()
+    try:
+        jobs = [
+            Job(whole_photo()),
+            Job(whole_photo("coffee"), id=DEADLY),
+            Job(whole_photo("temple")),
+            Job(whole_photo()),
+        ]
+        results = await asyncio.gather(*map(inference.answer, jobs), return_exceptions=True)
+        assert [type(result) for result in results] == [Answered, WorkerLost, Answered, Answered]
+        assert inference.restarts == 2
+    finally:
+        await inference.stop()
