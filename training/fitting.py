@@ -70,17 +70,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model, and how it went.
-
-    Attributes:
-        keys: of the jokes it was trained on, sorted.
-        left_out: what its word layer says of the training pictures; None where it has none, or an older one.
-    """
+    """A trained model, and how it went. `keys`: of the jokes it was trained on, sorted."""
 
     bundle: Bundle
     trained: Trained
     keys: NDArray[np.uint64]
-    left_out: LeftOut | None
 
 
 def sample_texts(texts: StoredTexts, count: int) -> list[str]:
@@ -230,7 +224,7 @@ def fit(
         {name: array.astype(np.float16).astype(np.float32) for name, array in decoder.arrays().items()}
         | _trigrams(dataset, tokens, recipe, start.tokenizer),
     )
-    return Fitted(bundle, trained, np.unique(keys), left_out)
+    return Fitted(bundle, trained, np.unique(keys))
 
 
 def decoder_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:

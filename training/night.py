@@ -268,7 +268,7 @@ class Night:
                 work.folder, dataset.selection.texts, bundle.tokenizer, lambda _: self.recorder.check()
             )
             answers = self.recorder.patiently(lambda: self._answers(encoder))
-            learned = fit_funny(bundle, dataset, tokens, left_out=fitted.left_out, answers=answers)
+            learned = fit_funny(bundle, dataset, tokens, answers=answers)
             examples = find_examples(
                 dataset, lambda digests: self.recorder.patiently(lambda: read_addresses(self.database, digests))
             )
