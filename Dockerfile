@@ -2,7 +2,8 @@
 #   docker build -t bokebot .
 #   docker run --init -p 8080:8080 -v boke-data:/data -v boke-models:/models --env-file .env bokebot
 # Tokens and keys come from the environment (DISCORD_TOKEN, BOKE__CHAT__LANGUAGE=en, ...) or from /data/config.toml.
-# Nothing is written outside /data and /models: --read-only --tmpfs /tmp works. `docker run ... bokebot --check` looks around.
+# Nothing is written outside /data and /models: --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges works.
+# `docker kill --signal HUP` makes it read its configuration and model again. `docker run ... bokebot --check` looks around.
 
 FROM python:3.13-slim AS build
 WORKDIR /build

@@ -158,3 +158,4 @@ def test_the_service_is_held_tight_and_told_to_leave_as_the_bot_expects() -> Non
     assert service["KillMode"] == "mixed"  # the workers answer what they have until the bot lets them go
     assert int(service["TimeoutStopSec"]) > 10
     assert service["ExecStart"].endswith(" -m bot")
+    assert service["ExecReload"] == "kill -HUP $MAINPID"
