@@ -70,7 +70,7 @@ async def test_words_limits_model_and_log_level_are_taken_over(tmp_path: Path) -
             lines = await asyncio.to_thread(reloaded, bot, until="restart: ")
             assert lines == [lines[0]]
             assert lines[0].endswith("reload: needs a restart: inference.queue_size")
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 while (await stats())["model"] == before:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             told = [await post(session, photo()) for _ in range(4)]
@@ -155,7 +155,7 @@ async def ready(session: aiohttp.ClientSession) -> tuple[int, int]:
 
 
 async def until_ready(session: aiohttp.ClientSession) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while await ready(session) != (200, 200):  # noqa: ASYNC110 - nobody tells this process
             await asyncio.sleep(0.02)
 
