@@ -200,6 +200,9 @@ def engine_settings(config: Config) -> EngineSettings:
         batch_wait=inference.batch_wait_ms / 1000,
         timeout=inference.timeout_s,
         start_timeout=config.engine.start_timeout_s,
+        log_level=config.log.level,
+        log_format=config.log.format,
+        cluster=config.engine if config.engine.kind == "dask" else None,
     )
 
 

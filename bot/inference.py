@@ -1,7 +1,8 @@
-"""The worker processes: a bounded queue in front, batches, replacement of what dies or hangs, models swapped between batches.
+"""The workers: a bounded queue in front, batches, replacement of what dies or hangs, models swapped between batches.
 
-Each slot is an `Executor` with one spawned process, so that a crash costs one slot's batch and no more. A batch whose worker
-was lost is tried once more, picture by picture, so that one bad picture cannot take others with it.
+Each slot has an `Executor` of its own (`bot.executors`): a spawned process, or a place on a cluster, so that a crash costs one
+slot's batch and no more. A batch whose worker was lost is tried once more, picture by picture, so that one bad picture cannot
+take others with it.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from bot import worker
+from bot.executors import WorkerExecutor, new_executor
 from bot.worker import Answered, CardJob, Job, ModelFacts, ModelPlace, Refused, ThumbnailJob
+from store.sections import Engine
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -57,9 +58,15 @@ class EngineSettings:
     timeout: float = 30.0  # for one batch
     start_timeout: float = 120.0
     drain: float = 6.0  # at the end, for what waits
+    log_level: str = "warning"
+    log_format: str = "text"
+    cluster: Engine | None = None  # where pictures are answered on a cluster; `workers` of them at a time
 
     @property
     def threads_each(self) -> int:
+        """On a cluster 1: its machines have as many workers as cores."""
+        if self.cluster is not None:
+            return self.threads or 1
         return self.threads or max(1, (os.cpu_count() or 1) // max(1, self.workers))
 
 
@@ -71,32 +78,34 @@ class _Waiting:
 
 
 class _Slot:
-    """One worker process and its executor."""
+    """One worker and its executor."""
 
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = settings
-        self.executor: Executor | None = None
+        self.executor: WorkerExecutor | None = None
         self.pid: int | None = None
         self.digest = ""
 
     async def start(self, place: ModelPlace) -> str:
-        """Spawn the process and load the model; returns the model's digest."""
-        self.executor = ProcessPoolExecutor(
-            1, multiprocessing.get_context("spawn"), worker.initialize, (self.settings.threads_each, place.backend)
-        )
+        """Have a worker load the model; returns the model's digest. Raises BrokenExecutor where there is no worker."""
+        patience = self.settings.start_timeout
+        self.executor = await asyncio.to_thread(new_executor, self.settings, place.backend)
         try:
-            self.pid = await self.call(worker.pid, timeout=self.settings.start_timeout)
-            self.digest = await self.call(worker.load, place, timeout=self.settings.start_timeout)
+            try:
+                self.pid = await self.call(worker.pid, timeout=patience)
+            except TimeoutError:
+                raise BrokenExecutor(f"no worker has answered in {patience:g} s") from None
+            self.digest = await self.call(worker.load, place, timeout=patience)
         except BaseException:
-            self.kill()
+            self.leave(hung=True)
             raise
         return self.digest
 
     async def call(self, function: Callable[..., T], *args: Any, timeout: float) -> T:  # noqa: ASYNC109
-        """Run a function of `bot.worker` in the process. Raises BrokenExecutor, TimeoutError, or what the function raised."""
+        """Run a function of `bot.worker` there. Raises BrokenExecutor, TimeoutError, or what the function raised."""
         if self.executor is None:
-            raise BrokenExecutor("no process")
-        future = asyncio.get_running_loop().run_in_executor(self.executor, function, *args)
+            raise BrokenExecutor("no worker")
+        future = asyncio.get_running_loop().run_in_executor(cast(Executor, self.executor), function, *args)
         future.add_done_callback(_noticed)
         # Never cancelled: an executor that breaks stumbles over futures that were, and the rest would never hear of it.
         done, _ = await asyncio.wait({future}, timeout=timeout)
@@ -108,15 +117,16 @@ class _Slot:
     def up(self) -> bool:
         return self.executor is not None and bool(self.digest)
 
-    def kill(self) -> None:
-        """Let go of the process, whatever it is doing."""
+    def leave(self, *, hung: bool) -> None:
+        """Let go of the worker, whatever it is doing; `hung` where that takes too long."""
         executor, pid = self.executor, self.pid
         self.executor, self.pid, self.digest = None, None, ""
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
         if executor is not None:
-            executor.shutdown(wait=False)  # what was still to be done there ends in BrokenExecutor
+            executor.leave(pid, hung=hung)  # what was still to be done there ends in BrokenExecutor
+
+
+def _named(batch: list[_Waiting]) -> str:
+    return "pictures " + ", ".join(waiting.job.id or "?" for waiting in batch)
 
 
 def _noticed(future: asyncio.Future[Any]) -> None:
@@ -171,6 +181,7 @@ class Inference:
             self._queue.put_nowait(waiting)
         except asyncio.QueueFull:
             raise QueueFull(f"{self.settings.queue_size} pictures are waiting") from None
+        log.debug("queued, %d wait", self._queue.qsize(), extra={"picture": job.id})
         return await waiting.result
 
     async def draw(self, job: CardJob | ThumbnailJob) -> bytes | Refused:
@@ -253,7 +264,7 @@ class Inference:
         while not self._queue.empty():
             self._fail(self._queue.get_nowait(), NoWorker("the bot is leaving"))
         for slot in self._slots:
-            slot.kill()
+            slot.leave(hung=False)
 
     async def _start_slot(self, slot: _Slot) -> None:
         async with self._swap:
@@ -272,13 +283,13 @@ class Inference:
                 log.warning("a new worker holds model %s, the others %s", digest[:12], self.digest[:12])
             self.digest = self.digest or digest
 
-    def _lost(self, slot: _Slot, executor: Executor | None, on: str, error: Exception) -> bool:
+    def _lost(self, slot: _Slot, executor: WorkerExecutor | None, on: str, error: Exception) -> bool:
         """Let go of a process that died or hangs. False: somebody noticed before and it was replaced meanwhile."""
         if executor is None or slot.executor is not executor:
             return False
         self.restarts += 1
         log.warning("worker %s lost on %s (%s); starting another", slot.pid, on, type(error).__name__)
-        slot.kill()
+        slot.leave(hung=isinstance(error, TimeoutError))
         return True
 
     async def _revive(self, slot: _Slot) -> None:
@@ -328,6 +339,8 @@ class Inference:
                 break
 
     async def _run(self, slot: _Slot, batch: list[_Waiting]) -> None:
+        for waiting in batch:
+            log.debug("to worker %s", slot.pid, extra={"picture": waiting.job.id})
         if slot.up and await self._try(slot, batch):
             return
         for waiting in batch:
@@ -351,14 +364,13 @@ class Inference:
             results = await slot.call(
                 worker.answer, [waiting.job for waiting in batch], slot.digest, timeout=self.settings.timeout
             )
-        except (BrokenExecutor, TimeoutError) as error:
-            self._lost(slot, executor, f"{len(batch)} pictures", error)
+        except Exception as error:
+            if not isinstance(
+                error, BrokenExecutor | TimeoutError
+            ):  # without memory, or a bug: another one may do better
+                log.exception("the worker could not answer %s", _named(batch))
+            self._lost(slot, executor, _named(batch), error)
             return False
-        except Exception as error:  # a bug in the worker: the process lives, these pictures have no answer
-            log.exception("the worker could not answer")
-            for waiting in batch:
-                self._fail(waiting, WorkerLost(str(error)))
-            return True
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.result.done():
                 waiting.result.set_result(result)

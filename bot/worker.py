@@ -179,7 +179,12 @@ def facts(digest: str) -> ModelFacts:
 def keep(digest: str) -> None:
     """Forget every model but one."""
     for other in [d for d in _models if d != digest]:
-        del _models[other]
+        forget(other)
+
+
+def forget(digest: str) -> None:
+    """Forget a model, if it is there."""
+    _models.pop(digest, None)
 
 
 def answer(jobs: list[Job], digest: str) -> list[Answered | Refused]:
