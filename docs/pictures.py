@@ -28,26 +28,25 @@ from tests.bot.running import RunningBot, run_bot
 DOCS = Path(__file__).resolve().parent
 PHOTO = DOCS.parent / "tests" / "data" / "cat.jpg"
 CARD_WIDTH = 560  # pixels
-DESK: dict[str, Any] = {"viewport": {"width": 1080, "height": 720}}
+COLOURS = 160
+DESK: dict[str, Any] = {"viewport": {"width": 1080, "height": 860}}
 PAGES: dict[str, dict[str, Any]] = {
     "page-light": {**DESK, "color_scheme": "light"},
     "page-dark": {**DESK, "color_scheme": "dark", "locale": "en-GB"},
     "page-phone": {**PHONE, "color_scheme": "light", "device_scale_factor": 1},
 }
+TALL: dict[str, Any] = {"viewport": {"width": 1080, "height": 1080}}
 VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
-    "view-data": ("/data", {**DESK, "color_scheme": "light"}),
-    "view-training": ("/training", {**DESK, "color_scheme": "dark", "locale": "en-GB"}),
+    "view-data": ("/data", {**TALL, "color_scheme": "light"}),
+    "view-training": ("/training", {**TALL, "color_scheme": "dark", "locale": "en-GB"}),
     "view-models": ("/models", {**DESK, "color_scheme": "light"}),
 }
 
 
-def save(png: bytes, name: str, colours: int = 0) -> None:
-    """Keep a picture as small as PNG can, with so many colours only where that is said: a README should load quickly."""
+def save(png: bytes, name: str) -> None:
+    """Keep a picture in as many colours as a palette has: a README should load quickly."""
     with Image.open(io.BytesIO(png)) as image:
-        picture = image.convert("RGB")
-        if colours:
-            picture = picture.quantize(colours)
-        picture.save(DOCS / f"{name}.png", optimize=True)
+        image.convert("RGB").quantize(COLOURS).save(DOCS / f"{name}.png", optimize=True)
 
 
 def answer() -> None:
@@ -85,7 +84,7 @@ async def views(folder: Path) -> None:
                 async with visit(browser, bot, **options) as visitor:
                     await visitor.open(path)
                     await visitor.page.evaluate(QUIET)
-                    save(await visitor.page.screenshot(animations="disabled"), name, colours=64)
+                    save(await visitor.page.screenshot(animations="disabled"), name)
                 print(f"{name}.png")
 
 
