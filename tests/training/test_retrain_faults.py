@@ -304,7 +304,7 @@ def test_a_database_that_is_away_for_a_while(
     assert cut
     assert handler.told > 0
     (run,) = last_runs(house.database, 5)
-    assert (run.state, len(run.stages)) == ("published", 7)
+    assert (run.state, len(run.stages)) == ("published", 8)
     with house.database.reader() as session:
         assert session.query(RunEpoch).count() == 4
 
