@@ -71,9 +71,9 @@ def _section(section: Section, done: Sequence[dict[str, Any]], folder: Path) -> 
     seconds = sum(run["seconds"] for run in done)
     missing = [name for name in names if name not in by_name]
     yield (
-        f"## {study.title[0].upper()}{study.title[1:]}\n\n"
+        f"## {study.title}\n\n"
         f"Epochs: {' or '.join(budget)}. {done[0]['dev_pictures']:,} pictures held out. "
-        f"{len(done)} runs, {seconds / 60:,.0f} minutes in all.\n"
+        f"Runs: {len(done)}, {seconds / 60:,.0f} minutes in all.\n"
     )
     if missing:
         yield f"Not run: {'; '.join(missing)}.\n"

@@ -31,7 +31,7 @@ def test_the_report_names_the_budget_and_what_was_not_run(tmp_path: Path) -> Non
     assert "| article | 27 | 30 | 2.000 | 1.600 ± 0.100 | 1 | 6.77 → 0.20 | 2 |" in text
     assert "| unigram | 27 | 30 | 3.000 | 2.500 | | | |" in text
     assert "5-gram of more jokes" not in text
-    assert "Epochs: 2 of the recipe's 30. 3 pictures held out. 2 runs, 1 minutes in all." in text
+    assert "Epochs: 2 of the recipe's 30. 3 pictures held out. Runs: 2, 1 minutes in all." in text
     assert "Not run: article, state never reset; article, raw picture vector." in text
     assert (out.parent / "learning" / "x-1.png").stat().st_size > 1000
     assert "(learning/x-1.png)" in text
@@ -44,7 +44,7 @@ def test_what_is_written_by_hand_is_taken_in(tmp_path: Path) -> None:
     (tmp_path / "learning" / "tried.md").write_text("## What was tried\n", encoding="utf-8")
     write_report([section(tmp_path, RUN)], out)
     text = out.read_text(encoding="utf-8")
-    assert text.index("## What follows") < text.index("## Some corpus") < text.index("## What was tried")
+    assert text.index("## What follows") < text.index("## some corpus") < text.index("## What was tried")
 
 
 def test_few_lines_share_a_plot_and_each_stands_beside_what_it_changes() -> None:
