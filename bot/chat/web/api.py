@@ -94,7 +94,7 @@ async def post_vote(request: web.Request) -> web.Response:
 async def get_card(request: web.Request) -> web.Response:
     """The picture with the joke under it: for its poster while the picture is at hand, for others while it is in the feed."""
     mine = parts(request)
-    mine.take(Limit("draw", mine.callers.counted_as(request), feed.DRAWN_PER_MINUTE))
+    mine.take(mine.reading("draw", request, feed.DRAWN_PER_MINUTE))
     answer = await feed.find(request)
     picture = await feed.picture_of(request, answer)
     png = await mine.service.card(picture, answer.text)

@@ -42,7 +42,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
 async def get_feed(request: web.Request) -> web.Response:
     """The newest answers that visitors agreed to show, `limit` of them, older than that of the id `before`."""
     mine = parts(request)
-    mine.take(Limit("feed", mine.callers.counted_as(request), READ_PER_MINUTE))
+    mine.take(mine.reading("feed", request, READ_PER_MINUTE))
     asked, before = request.query.get("limit", "12"), request.query.get("before")
     if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:6]) <= MAX_ITEMS):
         raise bad("limit")
@@ -73,7 +73,7 @@ async def delete_item(request: web.Request) -> web.Response:
 async def get_picture(request: web.Request) -> web.Response:
     """The picture of an answer, small, as JPEG: from the feed, or the poster's own while it is at hand."""
     mine = parts(request)
-    mine.take(Limit("draw", mine.callers.counted_as(request), DRAWN_PER_MINUTE))
+    mine.take(mine.reading("draw", request, DRAWN_PER_MINUTE))
     answer = await find(request)
     jpeg = await shown_picture(mine, answer) or await mine.service.thumbnail(await picture_of(request, answer))
     return web.Response(body=jpeg, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=300"})

@@ -11,7 +11,6 @@ from bot.chat.web.corpus import all_pictures
 from bot.chat.web.keys import Parts, parts
 from bot.chat.web.refusals import reply
 from bot.inference import NoWorker
-from bot.limits import Limit
 from store.figures import Added, CorpusFigures, Distribution, Filtered, corpus_figures
 
 READS_PER_MINUTE = 60  # from one address
@@ -26,7 +25,7 @@ def add_routes(router: web.UrlDispatcher) -> None:
 async def get_data(request: web.Request) -> web.Response:
     """All of it in one answer. A million jokes are counted for seconds, in a thread; only the first visitor waits."""
     mine = parts(request)
-    mine.take(Limit("data", mine.callers.counted_as(request), READS_PER_MINUTE))
+    mine.take(mine.reading("data", request, READS_PER_MINUTE))
     pictures = await all_pictures(mine)
 
     def read() -> dict[str, Any]:

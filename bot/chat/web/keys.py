@@ -47,6 +47,10 @@ class Parts:
     posted: PostedPictures = field(default_factory=PostedPictures)
     remembered: Remembered = field(default_factory=Remembered)
 
+    def reading(self, kind: str, request: web.Request, per_minute: int) -> Limit:
+        """The limit of what is only looked at: none where the owner limits no posts."""
+        return Limit(kind, self.callers.counted_as(request), per_minute if self.config.web.posts_per_minute else 0)
+
     def take(self, limit: Limit, cost: int = 1) -> None:
         """Count a request, or as many pictures. Raises BokeRefused (slow_down)."""
         wait = self.limits.take(limit, cost=cost)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,12 +13,21 @@ from playwright.async_api import Browser, expect
 
 from tests.bot.chat.web.browser import DESKTOP, PHONE, QUIET, Visit, accessible, visit
 from tests.bot.chat.web.conftest import DATA, ask, photo
-from tests.bot.running import RunningBot
+from tests.bot.running import RunningBot, run_bot
 from tests.bundles import LINES, QUOTES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CAT = DATA / "cat.jpg"
+
+
+@pytest.fixture(scope="module")
+def bot(tmp_path_factory: pytest.TempPathFactory, bundle: Path) -> Iterator[RunningBot]:
+    """A bot of this module's own: the small model knows few jokes, and others' would stand in the feed, too."""
+    folder = tmp_path_factory.mktemp("together")
+    with run_bot(folder, BOKE__MODEL__PATH=str(bundle), BOKE__WEB__POSTS_PER_MINUTE="0") as running:
+        yield running
+        assert "Traceback" not in running.log
 
 
 async def post(visitor: Visit, *, show: bool = False) -> str:
