@@ -35,7 +35,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "withdrawn": ("取り下げた", "Rolled back"),
     "created": ("できた日", "Made"),
     "recipe": ("レシピ", "Recipe"),
-    "encoder": ("写真を見る網", "Vision network"),
+    "encoder": ("画像を見るネットワーク", "Vision network"),
     "language": ("ことば", "Language"),
     "vocabulary": ("語彙", "Vocabulary"),
     "sizes": ("埋め込み・隠れ層", "Embedding, hidden"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from store.database import open_database
-from store.runs import start_run, update_run
+from store.runs import EpochRecord, save_epochs, start_run, update_run
 from store.tables import Boke, Picture
 from tests.training.corpora import write_corpus
 from training.importers import import_files
@@ -49,4 +50,29 @@ def stock(data: Path, files: Path) -> None:
             session.execute(update(Boke).where(Boke.id % 2 == odd).values(first_seen=night))
     stage = {"name": "corpus", "state": "done", "read": READ, "jokes": READ - sum(DROPPED.values()), "dropped": DROPPED}
     update_run(database, start_run(database, "hand", "default"), stages=[stage], state="kept", ended=NIGHTS[1])
+    database.close()
+
+
+def stock_photos(data: Path, files: Path, source: Path, lines: int = 120) -> None:
+    """Fill a folder for data with the first lines of a corpus file, and a run that learned from them for three epochs."""
+    files.mkdir(parents=True)
+    (files / "images").symlink_to(source / "images")
+    corpus = files / "corpus.jsonl"
+    with (source / "corpus.jsonl").open(encoding="utf-8") as stream:
+        corpus.write_text("".join(islice(stream, lines)), encoding="utf-8")
+    database = open_database(f"sqlite:///{data / 'boke.db'}")
+    import_files(database, data, [corpus])
+    with database.reader() as session:
+        digests = session.scalars(select(Picture.digest).order_by(Picture.digest).limit(2)).all()
+    run = start_run(database, "hand", "default")
+    samples = tuple({"picture": digest, "text": f"A dog and a dog {n}"} for n, digest in enumerate(digests))
+    losses = ((5.6, 4.4), (4.5, 3.8), (3.9, 3.5))
+    save_epochs(
+        database,
+        run,
+        [EpochRecord(n, train, dev, 4e-3, 5.0, samples=samples) for n, (train, dev) in enumerate(losses, 1)],
+    )
+    stage = {"name": "corpus", "state": "done", "read": lines, "jokes": lines - 3, "dropped": {"length": 3}}
+    metrics = {"bits_per_char": 1.31, "r_at_10": 0.55, "novelty": 0.9, "self_repeat": 0.1}
+    update_run(database, run, stages=[stage], state="published", metrics=metrics, ended=datetime.now(UTC))
     database.close()

@@ -1,12 +1,12 @@
 // What the bot says under a picture: a joke with its buttons, a problem in words, or that it is thinking.
 
-import { Refusal, takeBack } from "./api.js";
 import { showCandidates } from "./candidates.js";
 import { showCard } from "./card.js";
 import { copyLink } from "./link.js";
 import { compareModes } from "./modes.js";
-import { announce, copy, reveal, say, setJoke, tighten } from "./page.js";
+import { copy, reveal, setJoke, tighten } from "./page.js";
 import { listenForVotes } from "./votes.js";
+import { withdraw } from "./withdraw.js";
 
 /** The three dots; the caller removes them. */
 export function addThinking(answers) {
@@ -62,16 +62,7 @@ function listenForWithdrawal(line, answer) {
   const button = line.querySelector("button");
   const words = line.querySelector(".words");
   button.addEventListener("click", async () => {
-    try {
-      await takeBack(answer.id);
-      button.remove();
-      words.textContent = say("taken_back");
-      announce(say("taken_back"));
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      words.textContent = error.message;
-      announce(say("error", { text: error.message }));
-    }
+    if (await withdraw(answer.id, words)) button.remove();
   });
 }
 

@@ -1,7 +1,8 @@
 // What visitors let others see: the newest jokes with their pictures. Whoever posted one may take it back.
 
-import { fetchFeed, Refusal, takeBack } from "./api.js";
-import { announce, copy, page, say, setText } from "./page.js";
+import { fetchFeed, Refusal } from "./api.js";
+import { copy, page, setText } from "./page.js";
+import { withdraw } from "./withdraw.js";
 
 const AT_ONCE = 12;
 const day = new Intl.DateTimeFormat(page.language, { month: "short", day: "numeric" });
@@ -54,17 +55,9 @@ function showItem(item, section) {
 
 async function removeItem(id, element, section) {
   const thanks = section.querySelector(".thanks");
-  try {
-    await takeBack(id);
-    const neighbour = element.nextElementSibling ?? element.previousElementSibling;
-    element.remove();
-    (neighbour?.querySelector("a") ?? document.querySelector("#hero button"))?.focus();
-    section.hidden = !section.querySelector("li");
-    thanks.textContent = say("taken_back");
-    announce(say("taken_back"));
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    thanks.textContent = error.message;
-    announce(say("error", { text: error.message }));
-  }
+  if (!(await withdraw(id, thanks))) return;
+  const neighbour = element.nextElementSibling ?? element.previousElementSibling;
+  element.remove();
+  (neighbour?.querySelector("a") ?? document.querySelector("#hero button"))?.focus();
+  section.hidden = !section.querySelector("li");
 }

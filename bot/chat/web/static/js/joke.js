@@ -2,10 +2,10 @@
 
 import "./header.js";
 import { showCard } from "./card.js";
-import { Refusal, takeBack } from "./api.js";
 import { copyLink } from "./link.js";
-import { announce, page, say, tighten } from "./page.js";
+import { page, tighten } from "./page.js";
 import { listenForVotes } from "./votes.js";
+import { withdraw } from "./withdraw.js";
 
 const place = document.getElementById("joke");
 const { answer } = page;
@@ -16,15 +16,6 @@ place.querySelector(".link").addEventListener("click", () => copyLink(answer.id,
 place.querySelector("button.card")?.addEventListener("click", () => showCard(answer));
 place.querySelector(".withdraw")?.addEventListener("click", async (event) => {
   const button = event.currentTarget;
-  try {
-    await takeBack(answer.id);
-    button.remove();
-    thanks.textContent = say("taken_back");
-    announce(say("taken_back"));
-  } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
-    thanks.textContent = error.message;
-    announce(say("error", { text: error.message }));
-  }
+  if (await withdraw(answer.id, thanks)) button.remove();
 });
 tighten([place.querySelector(".joke")]);
