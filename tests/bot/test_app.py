@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from aiohttp import web
 
-from tests.bot.chat.discord.bots import joke_to, post_picture, town
+from tests.bot.chat.discord.bots import as_owner, joke_to, post_picture, town
 from tests.bot.conftest import photo
 from tests.bot.running import ROOT, RunningBot, run_bot, start_bot
 from tests.bundles import LINES, tiny_bundle
@@ -115,13 +115,7 @@ async def test_a_picture_that_is_still_being_fetched_is_answered(tmp_path: Path,
 
     async with DiscordServer(timeout_s=60) as server:
         here = town(server)
-        variables = {
-            "DISCORD_TOKEN": server.token,
-            "BOKE__DISCORD__API_BASE": server.api_base,
-            "BOKE__PICTURES__ALLOWED_HOSTS": "127.0.0.1",
-            "BOKE__CHAT__ENABLED_CHANNELS": str(here.channel.id),
-            "BOKE__MODEL__PATH": str(tiny_model),
-        }
+        variables = as_owner(server, tiny_model, here.channel)
         async with running(tmp_path, **variables) as bot:
             await server.ready()
             taken = await post_picture(server, here.channel, here.taro, photo(), serving=slowly)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from bot import log
 from store.config import Config, Secrets, secret_values
-from tests.bot.chat.discord.bots import town
+from tests.bot.chat.discord.bots import as_owner, town
 from tests.bot.conftest import photo
 from tests.bot.test_app import running
 from tests.servers.discord_server import DiscordServer
@@ -45,12 +45,7 @@ async def test_a_picture_has_one_id_from_the_event_to_the_reply(tmp_path: Path, 
     async with DiscordServer(timeout_s=60) as server:
         here = town(server)
         variables = {
-            "DISCORD_TOKEN": server.token,
-            "BOKE__DISCORD__API_BASE": server.api_base,
-            "BOKE__PICTURES__ALLOWED_HOSTS": "127.0.0.1",
-            "BOKE__CHAT__ENABLED_CHANNELS": str(here.channel.id),
-            "BOKE__CHAT__COOLDOWN_S": "0",
-            "BOKE__MODEL__PATH": str(tiny_model),
+            **as_owner(server, tiny_model, here.channel),
             "BOKE__LOG__LEVEL": "debug",
             "BOKE__LOG__FORMAT": "json",
         }

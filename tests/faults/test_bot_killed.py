@@ -14,7 +14,7 @@ import pytest
 
 from store.database import open_database
 from store.runs import last_runs
-from tests.bot.chat.discord.bots import joke_to, post_picture, town
+from tests.bot.chat.discord.bots import as_owner, joke_to, post_picture, town
 from tests.bot.conftest import photo
 from tests.bot.running import RunningBot
 from tests.bot.test_app import all_gone, family, running
@@ -33,14 +33,7 @@ async def kill(bot: RunningBot) -> None:
 async def test_in_the_middle_of_an_answer(tmp_path: Path, tiny_model: Path, sent: bool) -> None:
     async with DiscordServer(timeout_s=60) as server:
         here = town(server)
-        variables = {
-            "DISCORD_TOKEN": server.token,
-            "BOKE__DISCORD__API_BASE": server.api_base,
-            "BOKE__PICTURES__ALLOWED_HOSTS": "127.0.0.1",
-            "BOKE__CHAT__ENABLED_CHANNELS": str(here.channel.id),
-            "BOKE__CHAT__COOLDOWN_S": "0",
-            "BOKE__MODEL__PATH": str(tiny_model),
-        }
+        variables = as_owner(server, tiny_model, here.channel)
         async with running(tmp_path, **variables) as bot:
             await server.ready()
             voted = await joke_to(server, await post_picture(server, here.channel, here.taro, photo()))

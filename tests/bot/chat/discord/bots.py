@@ -6,6 +6,7 @@ import datetime
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from discord.gateway import DiscordWebSocket
@@ -74,6 +75,18 @@ def town(server: DiscordServer, *, invited: bool = False) -> Town:
 def enabled(*channels: Channel) -> dict[str, Any]:
     """Configuration in which these channels are answered, and nobody has to wait."""
     return {"enabled_channels": [str(channel.id) for channel in channels], "cooldown_s": 0}
+
+
+def as_owner(server: DiscordServer, model: Path | str, channel: Channel) -> dict[str, str]:
+    """The environment of `python -m bot` on the local Discord, where this channel is answered."""
+    return {
+        "DISCORD_TOKEN": server.token,
+        "BOKE__DISCORD__API_BASE": server.api_base,
+        "BOKE__PICTURES__ALLOWED_HOSTS": "127.0.0.1",
+        "BOKE__CHAT__ENABLED_CHANNELS": str(channel.id),
+        "BOKE__CHAT__COOLDOWN_S": "0",
+        "BOKE__MODEL__PATH": str(model),
+    }
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from bot.app import App
 from bot.chat.discord import DiscordFrontEnd
 from bot.inference import Inference
 from store.config import Config
-from tests.bot.chat.discord.bots import FAST, enabled, joke_to, post_picture, town
+from tests.bot.chat.discord.bots import FAST, as_owner, enabled, joke_to, post_picture, town
 from tests.bot.chat.discord.conftest import StartBot
 from tests.bot.running import run_bot
 from tests.servers.discord_server import DiscordServer
@@ -28,14 +28,7 @@ async def test_the_bot_as_its_owner_starts_it_and_stops_it(
     discord: DiscordServer, worker: Inference, tmp_path: Path, cat: bytes
 ) -> None:
     here = town(discord)
-    variables = {
-        "DISCORD_TOKEN": discord.token,
-        "BOKE__DISCORD__API_BASE": discord.api_base,
-        "BOKE__PICTURES__ALLOWED_HOSTS": "127.0.0.1",
-        "BOKE__CHAT__ENABLED_CHANNELS": str(here.channel.id),
-        "BOKE__CHAT__COOLDOWN_S": "0",
-        "BOKE__MODEL__PATH": str(worker.place.folder),
-    }
+    variables = as_owner(discord, worker.place.folder, here.channel)
     with ExitStack() as stack:
         bot = await asyncio.to_thread(stack.enter_context, run_bot(tmp_path, **variables))
         await discord.ready()
