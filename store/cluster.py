@@ -27,6 +27,22 @@ CLOSE_S = 2.0
 LOST = (CancelledError, KilledWorker, CommClosedError)
 
 
+class _Client(Client):
+    """A client that is closed by whoever made it, also where it could not connect, and never by the garbage collector: that may
+    come while a lock of dask's is held for which closing waits.
+    """
+
+    def start(self, **options: Any) -> None:
+        try:
+            super().start(**options)
+        except BaseException:
+            self.close(CLOSE_S)
+            raise
+
+    def __del__(self) -> None:
+        pass
+
+
 class ClusterExecutor(Executor):
     """Runs functions on the cluster's workers. What is lost on the way ends in BrokenExecutor; then another one is needed."""
 
@@ -35,7 +51,7 @@ class ClusterExecutor(Executor):
         # Threads come first: after an error here nothing has to be closed.
         self._threads = ThreadPoolExecutor(CALLS, thread_name_prefix="cluster")
         try:
-            self._client = Client(engine.address, security=_security(engine), timeout=connect_s, set_as_default=False)
+            self._client = _Client(engine.address, security=_security(engine), timeout=connect_s, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:  # what is wrong with certificates comes as any of these
             raise BrokenExecutor(f"the cluster at {engine.address} cannot be reached: {error}") from None
         self._cluster = self._client.get_executor(pure=False)  # pure: equal pictures would get equal jokes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
+from distributed import Client
 
 from bot.inference import EngineSettings, Inference, ModelRejected
 from bot.worker import Answered, Job, ModelPlace
@@ -78,6 +80,11 @@ def make_certificate(folder: Path) -> tuple[str, str]:
     return key, cert
 
 
+def unclosed() -> list[Client]:
+    """Clients that would be left to the garbage collector, in which closing may wait for ever for a lock of dask's."""
+    return [each for each in gc.get_objects() if isinstance(each, Client) and each.status != "closed"]
+
+
 @asynccontextmanager
 async def answering(cluster: Cluster, model: Path, **keys: object) -> AsyncIterator[Inference]:
     engine = Engine.model_validate({"kind": "dask", "address": cluster.address, **keys})
@@ -140,6 +147,9 @@ async def test_tls_and_nobody_without_a_certificate(tmp_path: Path) -> None:
         with pytest.raises(ModelRejected, match="cannot be reached"):
             async with answering(cluster, tmp_path):
                 pytest.fail("connected without a certificate")
+        async with asyncio.timeout(30):
+            while unclosed():  # noqa: ASYNC110 - they are closed in threads of their own
+                await asyncio.sleep(0.05)
     finally:
         cluster.end()
 
