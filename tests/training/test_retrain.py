@@ -150,7 +150,8 @@ def test_no_jokes_at_all(house: SmallHouse, tmp_path: Path) -> None:
 
 def test_new_jokes_go_on_from_the_live_model(house: SmallHouse, tmp_path: Path) -> None:
     recipe = small_recipe(tmp_path, epochs=6)
-    house.run(recipe, write_corpus(tmp_path))
+    # Two held-out pictures: whether the first model repeats itself more than the starter is chance.
+    assert house.run(recipe, write_corpus(tmp_path), force=True).code == PUBLISHED
     first = load_bundle(house.models / "current")
     ended = house.run(recipe, write_corpus(tmp_path, first=JOKES, jokes=2))
     assert ended.code == PUBLISHED, ended.message
