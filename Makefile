@@ -42,8 +42,9 @@ $(VENV)/.dev: $(UV) requirements-dev.lock build-constraints.txt
 run: $(VENV)/.run
 	@exec env $(if $(PORT),BOKE__WEB__PORT=$(PORT)) $(BIN)/python -m bot
 
+# A file's tests stay in one process, so that what they share is made once. ARGS='-n 0 --pdb' looks into one of them.
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 soak: $(VENV)/.dev
 	@BOKE_SOAK=1 $(BIN)/python -m pytest -s -k 'hundred_moments or 20_000_pictures or many_of_each_format' \
