@@ -10,10 +10,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
@@ -25,7 +26,7 @@ from store.answers import erase_older
 from store.config import Config
 from store.database import Database
 from store.errors import StoreError
-from store.events import prune_seen
+from store.events import mark_seen, prune_seen
 from store.feed import FeedLimits, erase_old_pictures
 from store.runs import close_lost_runs, take_announcements
 
@@ -57,6 +58,7 @@ class Schedule:
         self._inference, self._announcements, self._place = inference, announcements, place
         self._config_file = config_file
         self._scheduler = AsyncIOScheduler(timezone=config.retrain.timezone)
+        self._due = datetime.now(self._scheduler.timezone)  # the hour for which the last nightly run was started
         self._process: asyncio.subprocess.Process | None = None
         self._starting = False
         self._told_to_stop = False
@@ -71,6 +73,7 @@ class Schedule:
             trigger = CronTrigger.from_crontab(retrain.cron, timezone=retrain.timezone)
             grace = MISFIRE_GRACE_S
             self._scheduler.add_job(self._nightly, trigger, id="retrain", misfire_grace_time=grace, **once)
+            self._scheduler.add_listener(self._note_due, EVENT_JOB_SUBMITTED)
         watch_s = self.config.inference.reload_check_s
         self._scheduler.add_job(
             self.look_around, "interval", seconds=watch_s, id="look", misfire_grace_time=None, **once
@@ -177,14 +180,34 @@ class Schedule:
         await self.look_around()
         return code
 
+    def _note_due(self, event: JobSubmissionEvent) -> None:
+        if event.job_id == "retrain":
+            self._due = event.scheduled_run_times[-1]
+
     async def _nightly(self) -> None:
         if self.running:
             log.warning("retrain: the run before is still going on")
+            return
+        if not await self._elected():
+            log.info("retrain: another bot has taken this night's run")
             return
         try:
             await self.retrain("schedule")
         except OSError as error:
             log.error("retrain: cannot be started: %s", error)
+
+    async def _elected(self) -> bool:
+        """Of all bots on one database, one runs for each hour that the clock names.
+
+        The run's own lock would not do: a night without news is over in a second, and a bot that is a second late had
+        crawled and told its owner once more.
+        """
+        hour = self._due.astimezone(UTC).isoformat(timespec="seconds")
+        try:
+            return await asyncio.to_thread(mark_seen, self.database, "clock", "retrain", hour)
+        except StoreError as error:
+            log.warning("retrain: the night's run cannot be claimed, so the lock decides: %s", error)
+            return True
 
     async def look_around(self) -> None:
         """Take up a new model, and tell the owner of runs that ended."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -214,6 +215,33 @@ async def test_the_clock_starts_a_run(make_config: Make, tmp_path: Path) -> None
         (run,) = last_runs(made.database, 5)
         assert (run.trigger, run.state, run.reason) == ("schedule", "kept", "too_few")
         assert "まだ足りません" in made.told[0][1]
+
+
+async def test_of_two_bots_on_one_database_one_runs_for_an_hour_that_the_clock_names(
+    make_config: Make,
+    tmp_path: Path,
+    postgres_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("BOKE__DATABASE__URL", postgres_url)  # for the runs
+    caplog.set_level(logging.INFO)
+
+    def on_its_machine(name: str) -> AbstractAsyncContextManager[House]:
+        folder = tmp_path / name
+        folders = {"data": {"dir": folder / "data"}, "models": {"dir": folder / "models"}}
+        return house(make_config, folder, database={"url": postgres_url}, **folders)
+
+    async with on_its_machine("one") as one, on_its_machine("other") as other:
+        hour = now()
+        for made in (one, other, one):
+            made.schedule._scheduler.get_job("retrain").modify(next_run_time=hour)
+            await until(lambda: caplog.text.count("retrain: ended") + caplog.text.count("another bot has taken") == 1)
+            caplog.clear()
+            assert [run.trigger for run in last_runs(one.database, 5)] == ["schedule"]
+        other.schedule._scheduler.get_job("retrain").modify(next_run_time=hour + timedelta(seconds=1))
+        await until(lambda: "retrain: ended" in caplog.text)
+        assert len(last_runs(one.database, 5)) == 2
 
 
 async def test_where_it_is_off_the_clock_starts_nothing(make_config: Make, tmp_path: Path) -> None:
