@@ -16,6 +16,7 @@ from discord.gateway import DiscordWebSocket
 from bot.boke import Place
 from bot.chat.discord.buttons import AnswerButton, EnableButton, greeting_view
 from bot.chat.discord.commands import add_commands
+from bot.chat.discord.identifying import Turns
 from bot.chat.discord.locate import PLATFORM, Locator, own_permissions
 from bot.chat.discord.pictures import PictureFinder
 from bot.chat.discord.posts import Posts
@@ -54,10 +55,10 @@ class BokeClient(commands.AutoShardedBot):
         fetcher: Fetcher,
         *,
         message_content: bool,
-        identify_pause_s: float = 5.0,
+        identify_pause_s: float = 5.5,
         **options: Any,
     ) -> None:
-        """message_content: ask for the privileged intent. identify_pause_s: Discord wants 5 between two shards."""
+        """message_content: ask for the privileged intent. identify_pause_s: between two shards; Discord wants 5 seconds."""
         intents = discord.Intents(
             guilds=True,
             guild_messages=True,
@@ -82,7 +83,7 @@ class BokeClient(commands.AutoShardedBot):
         self.finder = PictureFinder(fetcher, links=self.config.chat.answer_links)
         self.locator, self.posts, self.work = Locator(self), Posts(self), Work()
         self.drawing: set[int] = set()  # messages for which a card is being drawn
-        self._identify_pause_s = identify_pause_s
+        self._turns = Turns(app.service, identify_pause_s)
         self._mentions: dict[str, str] = {}
         self._syncing: asyncio.Task[None] | None = None
 
@@ -118,7 +119,8 @@ class BokeClient(commands.AutoShardedBot):
         add_commands(self.tree)
         await self.tree.set_translator(CommandTranslator())
         # After a lost session discord.py goes to an address of its own, whatever the API said.
-        _, address, _ = await self.http.get_bot_gateway()
+        _, address, limit = await self.http.get_bot_gateway()
+        self._turns.groups = max(1, limit["max_concurrency"])
         DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address)
         self.app.announcements.register(PLATFORM, self._announce)
         self._syncing = asyncio.create_task(self._sync())
@@ -144,8 +146,7 @@ class BokeClient(commands.AutoShardedBot):
         self._mentions = {c.name: c.mention for c in registered if c.type is discord.AppCommandType.chat_input}
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
-        if not initial:
-            await asyncio.sleep(self._identify_pause_s)
+        await self._turns.wait(self.application_id, shard_id or 0, first=initial)
 
     # events
 

@@ -28,6 +28,8 @@ class Core:
 
     Args:
         shards: how many shards /gateway/bot recommends.
+        max_concurrency, identify_window_s: of shards whose numbers are equal modulo the first, one may identify within
+            that time (Discord: 5 seconds); who comes too soon gets INVALID_SESSION. 0: no limit.
         privileged: intents that the portal allows: "message_content", "members", "presences".
         interaction_deadline_s: Discord gives 3 seconds; generous here, as test machines are busy.
         referenced_content: without the message-content intent, whether a message that mentions the bot
@@ -40,6 +42,8 @@ class Core:
         self,
         *,
         shards: int = 1,
+        max_concurrency: int = 1,
+        identify_window_s: float = 0.0,
         token: str = "token-of-the-bot",
         privileged: Sequence[str] = ("message_content",),
         heartbeat_interval_s: float = 41.25,
@@ -49,7 +53,15 @@ class Core:
         timeout_s: float = TIMEOUT_S,
         bot_name: str = "boke",
     ) -> None:
-        self.portal = Portal(token, shards, set(privileged), heartbeat_interval_s, interaction_deadline_s)
+        self.portal = Portal(
+            token,
+            shards,
+            set(privileged),
+            heartbeat_interval_s,
+            interaction_deadline_s,
+            max_concurrency,
+            identify_window_s,
+        )
         self.gateway = Gateway(self.portal)
         self.world = World(bot_name, self.gateway.publish, Watch(timeout_s), referenced_content=referenced_content)
         self.gateway.world = self.world

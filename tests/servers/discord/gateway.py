@@ -128,7 +128,7 @@ class Session:
 
 
 class Gateway:
-    """All sessions and connections. Counters (`identifies`, `resumes`, `connections_made`) are for tests to read."""
+    """All sessions and connections. Counters (`identifies`, `resumes`, ...) are for tests to read."""
 
     def __init__(self, portal: Portal) -> None:
         self.portal = portal
@@ -137,6 +137,8 @@ class Gateway:
         self.connections: list[Connection] = []
         self.presences: list[Json] = []
         self.identifies = 0
+        self.too_soon = 0
+        self._last_identify: dict[int, float] = {}  # of each group of shards that may not identify together
         self.resumes = 0
         self.connections_made = 0
         self.ack_heartbeats = True
@@ -221,6 +223,9 @@ class Gateway:
         number, count = data.get("shard", (0, 1))
         if not 0 <= number < count:
             return await connection.close(Close.INVALID_SHARD)
+        if self._is_too_soon(number):
+            self.too_soon += 1
+            return connection.send(Op.INVALID_SESSION, False)
         session = Session(self.identifies, (number, count), intents)
         self.sessions[session.id] = session
         self._attach(connection, session)
@@ -228,6 +233,14 @@ class Gateway:
         session.dispatch("READY", self._ready_payload(session, guilds))
         for guild in guilds:
             session.dispatch("GUILD_CREATE", guild_payload(guild, self.world.bot) | {"unavailable": False})
+
+    def _is_too_soon(self, shard: int) -> bool:
+        group, moment = shard % self.portal.max_concurrency, asyncio.get_running_loop().time()
+        last = self._last_identify.get(group)
+        if last is not None and moment - last < self.portal.identify_window_s:
+            return True
+        self._last_identify[group] = moment
+        return False
 
     async def _resume(self, connection: Connection, data: Json) -> None:
         if not self.portal.token_is_good(data["token"]):

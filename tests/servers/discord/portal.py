@@ -20,6 +20,8 @@ class Portal:
     privileged: set[str]
     heartbeat_interval_s: float
     interaction_deadline_s: float
+    max_concurrency: int = 1
+    identify_window_s: float = 0.0
     gateway_url: str = ""
     revoked: bool = False
     commands: dict[int | None, list[Json]] = field(default_factory=dict)

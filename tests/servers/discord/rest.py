@@ -111,7 +111,8 @@ class Rest:
     # who and where
 
     async def gateway(self, request: web.Request) -> web.Response:
-        limit = {"total": 1000, "remaining": 999, "reset_after": 14_400_000, "max_concurrency": 1}
+        limit = {"total": 1000, "remaining": 999, "reset_after": 14_400_000}
+        limit |= {"max_concurrency": self.portal.max_concurrency}
         return json_response(
             {"url": self.portal.gateway_url, "shards": self.portal.shards, "session_start_limit": limit}
         )
