@@ -27,6 +27,10 @@ CLOSE_S = 2.0
 LOST = (CancelledError, KilledWorker, CommClosedError)
 
 
+class WorkerDied(BrokenExecutor):
+    """The worker died that had this to do, more often than the scheduler allows; the connection holds."""
+
+
 class _Client(Client):
     """A client that is closed by whoever made it, also where it could not connect, and never by the garbage collector: that may
     come while a lock of dask's is held for which closing waits.
@@ -46,10 +50,18 @@ class _Client(Client):
 class ClusterExecutor(Executor):
     """Runs functions on the cluster's workers. What is lost on the way ends in BrokenExecutor; then another one is needed."""
 
-    def __init__(self, engine: Engine, connect_s: float = 30.0) -> None:
-        """Connect. Raises BrokenExecutor where no scheduler answers within `connect_s`, or TLS does not come about."""
+    def __init__(self, engine: Engine, connect_s: float = 30.0, *, calls: int = CALLS, priority: int = 0) -> None:
+        """Connect.
+
+        Args:
+            calls: that are under way at a time; others wait here.
+            priority: which of the calls that wait for a worker comes first, the higher one.
+
+        Raises BrokenExecutor where no scheduler answers within `connect_s`, or TLS does not come about.
+        """
         # Threads come first: after an error here nothing has to be closed.
-        self._threads = ThreadPoolExecutor(CALLS, thread_name_prefix="cluster")
+        self._threads = ThreadPoolExecutor(calls, thread_name_prefix="cluster")
+        self._priority = priority
         try:
             self._client = _Client(engine.address, security=_security(engine), timeout=connect_s, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:  # what is wrong with certificates comes as any of these
@@ -63,8 +75,10 @@ class ClusterExecutor(Executor):
     def _run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run it and wait for it, in a thread of this executor."""
         try:
-            result: T = self._cluster.submit(function, *args, **kwargs).result()
+            result: T = self._cluster.submit(function, *args, priority=self._priority, **kwargs).result()
             return result
+        except KilledWorker as error:
+            raise WorkerDied(f"its worker died: {error}") from None
         except LOST as error:
             raise BrokenExecutor(f"lost on the cluster: {type(error).__name__}: {error}") from None
         except RuntimeError as error:
@@ -88,20 +102,26 @@ class ClusterExecutor(Executor):
         threading.Thread(target=self._leave, args=(hung,), name="leaving the cluster", daemon=True).start()
 
     def _leave(self, hung: bool) -> None:
-        try:
-            if hung:
-                self._evict()
-        except Exception as error:  # the scheduler is gone, too: there is nobody to be told
-            log.warning("a silent worker of the cluster is not replaced: %s", error)
+        if hung:
+            self.evict()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close(CLOSE_S)
 
-    def _evict(self) -> None:
-        mine = set(self._client.futures)
-        silent = [worker for worker, keys in self._client.processing().items() if mine & set(keys)]
-        if silent:
-            log.warning("replacing silent workers of the cluster: %s", ", ".join(silent))
-            self._client.restart_workers(silent, timeout=EVICT_S, raise_for_error=False)
+    def evict(self) -> list[str]:
+        """Have the workers that have something of this executor's to do killed by their nannies, which start them again.
+
+        Returns their addresses, none where nobody has anything. What they had ends in BrokenExecutor, or begins again elsewhere.
+        """
+        try:
+            mine = set(self._client.futures)
+            silent = [worker for worker, keys in self._client.processing().items() if mine & set(keys)]
+            if silent:
+                log.warning("replacing silent workers of the cluster: %s", ", ".join(silent))
+                self._client.restart_workers(silent, timeout=EVICT_S, raise_for_error=False)
+            return silent
+        except Exception as error:  # the scheduler is gone, too: there is nobody to be told
+            log.warning("a silent worker of the cluster is not replaced: %s", error)
+            return []
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Disconnect; with `wait`, first wait for what is under way."""

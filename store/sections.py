@@ -270,7 +270,7 @@ class Engine(Section):
 
     kind: Literal["process", "dask"] = key("process", "dask: on a cluster")
     workers: AtLeastOne = key(1, "processes, or tasks at a time on the cluster")
-    threads: Count = key(0, "in each worker; 0: the cores shared evenly")
+    threads: Count = key(0, "in each worker; 0: the cores shared evenly, with dask 1")
     address: str = key("", "of the dask scheduler, such as tls://10.0.0.5:8786")
     tls_ca: OptionalPath = key(None, "dask: certificate of the authority")
     tls_cert: OptionalPath = key(None, "dask: own certificate")

@@ -49,6 +49,10 @@ class FeaturesMissing(FeatureError):
     """There is no vector of a picture that was asked for."""
 
 
+class FeaturesClusterFailed(FeatureError):
+    """The cluster that should compute vectors does not, or computes other ones. Those that were stored stay."""
+
+
 def no_room(error: OSError) -> bool:
     """Is the disk full, a quota used up, or a file as large as it may be?"""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -13,22 +13,25 @@ import fcntl
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bokemodel.encoders.base import Encoder, fit
+from bokemodel.encoders.base import Encoder
 from bokemodel.errors import PictureError
-from bokemodel.pictures import MAX_PIXELS, open_file
+from bokemodel.pictures import MAX_PIXELS
 from training.corpus import StoredPicture
+from training.encoders import open_fitted
 from training.errors import FeaturesBusy, FeaturesDamaged, FeaturesDiskFull, FeaturesMissing, no_room
 from training.progress import Report, quiet
 from training.snapshots import write_whole
@@ -194,6 +197,26 @@ class _Adder:
         os.ftruncate(self.vectors.fileno(), self.count * self.row_bytes)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What came of some pictures: the vectors (N, dim) of those with these digests, and a line for each that has none."""
+
+    digests: list[str]
+    vectors: Floats
+    unreadable: list[str]
+
+
+class Encoding(Protocol):
+    """A way to get vectors: batches of pictures go in, and in any order what came of them comes out.
+
+    Args: the batches, each read when it is needed; the folder of their paths; `pictures.max_pixels`.
+    """
+
+    def __call__(
+        self, batches: Iterable[Sequence[StoredPicture]], data_dir: Path, max_pixels: int, /
+    ) -> Generator[Encoded]: ...
+
+
 def compute_missing(
     store: FeatureStore,
     data_dir: Path,
@@ -203,59 +226,86 @@ def compute_missing(
     total: int = 0,
     max_pixels: int = MAX_PIXELS,
     report: Report = quiet,
+    encoding: Encoding | None = None,
 ) -> FeatureReport:
     """Send pictures that have no vector through the encoder and store what comes out, a batch at a time.
 
     Args:
         pictures: of the corpus (`read_pictures`); those that have a vector are passed over.
         total: how many they are, for the report.
+        encoding: instead of `encoder` in this process, the same network elsewhere (`training.cluster_features`).
 
-    Raises: FeaturesBusy, FeaturesDiskFull; what was stored before stays, and the next run goes on from there.
+    Raises: FeaturesBusy, FeaturesDiskFull, and what `encoding` raises; what was stored before stays, and the next run goes on
+    from there.
     """
-    done = known = computed = failed = 0
+    known = computed = failed = 0
     unreadable: list[str] = []
-    with store.adding() as adder, ThreadPoolExecutor(1) as pool:
 
-        def decode(batch: list[StoredPicture]) -> list[Image.Image | str]:
-            return [_opened(data_dir / picture.path, encoder.input_size, max_pixels) for picture in batch]
-
-        def finish(batch: list[StoredPicture], images: Future[list[Image.Image | str]]) -> None:
-            nonlocal computed, failed
-            opened = list(zip(batch, images.result(), strict=True))
-            whole = [(picture.digest, image) for picture, image in opened if isinstance(image, Image.Image)]
-            broken = [f"{picture.path}: {image}" for picture, image in opened if isinstance(image, str)]
-            failed += len(broken)
-            unreadable.extend(broken[: NAMED - len(unreadable)])
-            if whole:
-                adder.add([digest for digest, _ in whole], encoder.encode([image for _, image in whole]))
-                computed += len(whole)
-
-        waiting: tuple[list[StoredPicture], Future[list[Image.Image | str]]] | None = None
-        source = iter(pictures)
+    def missing() -> Iterator[list[StoredPicture]]:
+        nonlocal known
+        done, source = 0, iter(pictures)
         while some := list(islice(source, BATCH)):
             rows = store.rows([picture.digest for picture in some])
             new = [picture for picture, row in zip(some, rows, strict=True) if row < 0]
             known += len(some) - len(new)
-            following = (new, pool.submit(decode, new)) if new else None  # while the batch before it is computed
-            if waiting:
-                finish(*waiting)
-            waiting = following
+            if new:
+                yield new
             done += len(some)
             report("features", done, max(total, done))
-        if waiting:
-            finish(*waiting)
+
+    encoding = encoding or partial(_encode_here, encoder)
+    with store.adding() as adder, closing(encoding(missing(), data_dir, max_pixels)) as results:
+        for result in results:
+            failed += len(result.unreadable)
+            unreadable.extend(result.unreadable[: NAMED - len(unreadable)])
+            if result.digests:
+                adder.add(result.digests, result.vectors)
+                computed += len(result.digests)
     return FeatureReport(known, computed, failed, tuple(unreadable))
+
+
+def read_bytes(path: Path) -> bytes | str:
+    """A picture's file, or why there is none."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return error.strerror or "cannot be read"
+
+
+def _encode_here(
+    encoder: Encoder, batches: Iterable[Sequence[StoredPicture]], data_dir: Path, max_pixels: int
+) -> Generator[Encoded]:
+    """With this process's encoder; a batch is decoded while the one before it is computed."""
+
+    def decode(batch: Sequence[StoredPicture]) -> list[Image.Image | str]:
+        return [_opened(data_dir / picture.path, encoder.input_size, max_pixels) for picture in batch]
+
+    def encoded(batch: Sequence[StoredPicture], images: Future[list[Image.Image | str]]) -> Encoded:
+        opened = list(zip(batch, images.result(), strict=True))
+        whole = [(picture.digest, image) for picture, image in opened if isinstance(image, Image.Image)]
+        broken = [f"{picture.path}: {image}" for picture, image in opened if isinstance(image, str)]
+        nothing = np.empty((0, encoder.dim), np.float32)
+        vectors = encoder.encode([image for _, image in whole]) if whole else nothing
+        return Encoded([digest for digest, _ in whole], vectors, broken)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting: tuple[Sequence[StoredPicture], Future[list[Image.Image | str]]] | None = None
+        for batch in batches:
+            following = batch, pool.submit(decode, batch)
+            if waiting:
+                yield encoded(*waiting)
+            waiting = following
+        if waiting:
+            yield encoded(*waiting)
 
 
 def _opened(path: Path, size: int, max_pixels: int) -> Image.Image | str:
     """The picture at the network's size, or why there is none."""
+    data = read_bytes(path)
     try:
-        # Encoders fit a picture themselves and leave a fitted one alone; done here, a batch of huge ones stays small.
-        return Image.fromarray(fit(open_file(path, max_pixels=max_pixels, short_side=size), size))
+        return data if isinstance(data, str) else open_fitted(data, size, max_pixels)
     except PictureError as error:
         return str(error)
-    except OSError as error:
-        return error.strerror or "cannot be read"
 
 
 def _write(stream: FileIO, data: bytes) -> None:

@@ -12,7 +12,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder
 from bokemodel.model import BokeModel
 from bokemodel.registry import current_folder, published
@@ -33,8 +32,9 @@ from training.corpus import (
     read_voted,
 )
 from training.dataset import Dataset
+from training.encoders import EncoderChoice
 from training.examples import find_examples
-from training.features import FeatureStore, compute_missing
+from training.features import Encoding, FeatureStore, compute_missing
 from training.filters import Domain, Filters
 from training.fitting import CannotTrain, Fitted, choose_start, fit, load_tokens
 from training.funny import MOST as MOST_VOTED
@@ -67,7 +67,7 @@ class Night:
         """From the crawl to the publication; returns what to tell people."""
         crawl_stage(self.config, self.database, self.recorder, self._report, options=self.options)
         brought = import_stage(self.config, self.database, self.recorder, self._report, options=self.options)
-        encoder = self._encoder()
+        encoder = EncoderChoice.of(self.config.model).load()
         parts = (self.options.recipe.digest, encoder.weights_digest, self.seed, self.config.retrain.dev_share)
         work = Workplace(self.data_dir, *parts, self.models.resolve())
         self._note_published(work)
@@ -89,13 +89,13 @@ class Night:
         work.clear()
         return message
 
-    def _encoder(self) -> Encoder:
-        model = self.config.model
-        options: dict[str, Any] = {}
-        if model.encoder == "caffenet":
-            options = {"blob": model.encoder_blob, "size": model.encoder_size, "mean": tuple(model.encoder_mean)}
-        backend: Any = "onnxruntime" if model.backend == "onnx" else model.backend
-        return load_encoder(model.encoder, model.encoder_path, backend=backend, **options)
+    def _encoding(self, encoder: Encoder) -> Encoding | None:
+        """Where vectors are computed if not here."""
+        if self.config.engine.kind != "dask":
+            return None
+        from training.cluster_features import ClusterEncoding
+
+        return ClusterEncoding(self.config.engine, EncoderChoice.of(self.config.model), encoder)
 
     def _note_published(self, work: Workplace) -> None:
         """A run that was killed after the link was moved, but before it said so, has published all the same."""
@@ -215,7 +215,14 @@ class Night:
             pixels = self.config.pictures.max_pixels
             done = self.recorder.patiently(
                 lambda: compute_missing(
-                    store, self.data_dir, pictures(), encoder, total=total, max_pixels=pixels, report=self._report
+                    store,
+                    self.data_dir,
+                    pictures(),
+                    encoder,
+                    total=total,
+                    max_pixels=pixels,
+                    report=self._report,
+                    encoding=self._encoding(encoder),
                 )
             )
             for problem in done.unreadable:

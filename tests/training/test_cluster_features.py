@@ -1,0 +1,277 @@
+"""Vectors computed on a real cluster: scheduler and workers are processes, which are killed, join and come back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bokemodel.encoders import load_encoder
+from bokemodel.encoders.base import Encoder
+from bokemodel.encoders.efficientnet_weights import weights_path
+from store.cluster import ClusterExecutor
+from store.sections import Engine
+from tests.cluster import Cluster, kill, unclosed
+from tests.training import deadly
+from tests.training.corpora import write_picture
+from tests.training.small import PHOTOS, finish, start, write_corpus, write_recipe
+from training import cluster_features, cluster_worker, features
+from training.cluster_features import ClusterEncoding
+from training.cluster_worker import Wanted
+from training.corpus import StoredPicture
+from training.encoders import EncoderChoice
+from training.errors import FeaturesClusterFailed
+from training.features import FeatureReport, FeatureStore, compute_missing
+from training.recording import Stopped
+from training.retrain import FAILED, PUBLISHED
+
+CHOICE = EncoderChoice("efficientnet-lite0")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("efficientnet-lite0", threads=1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """With one worker, for tests that leave it whole."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    made.scheduler()
+    made.worker()
+    yield made
+    made.end()
+
+
+@pytest.fixture(autouse=True)
+def small_parcels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(cluster_features, "PICTURES", 4)
+    yield
+    assert not unclosed()
+
+
+def engine(cluster: Cluster, **keys: object) -> Engine:
+    return Engine.model_validate({"kind": "dask", "address": cluster.address, "workers": 2, **keys})
+
+
+def stored(path: Path, folder: Path) -> StoredPicture:
+    return StoredPicture(hashlib.sha256(path.read_bytes()).hexdigest(), str(path.relative_to(folder)))
+
+
+def pictures(folder: Path, count: int) -> list[StoredPicture]:
+    return [stored(write_picture(folder / f"{number}.png", number), folder) for number in range(count)]
+
+
+def local(folder: Path, some: Sequence[StoredPicture], encoder: Encoder) -> FeatureStore:
+    store = FeatureStore.open(folder / "local", encoder)
+    compute_missing(store, folder, some, encoder)
+    return store
+
+
+def test_the_same_vectors_as_here_and_the_same_words_for_what_has_none(
+    cluster: Cluster, encoder: Encoder, tmp_path: Path
+) -> None:
+    some = pictures(tmp_path, 9)
+    for photo in PHOTOS:
+        (tmp_path / photo.name).write_bytes(photo.read_bytes())
+        some.append(stored(tmp_path / photo.name, tmp_path))
+    (tmp_path / some[2].path).write_bytes(b"no picture")
+    (tmp_path / some[5].path).write_bytes(PHOTOS[0].read_bytes()[:3000])
+    (tmp_path / some[7].path).unlink()
+    here, there = (FeatureStore.open(tmp_path / name, encoder) for name in ("here", "there"))
+    largest = max(picture.width * picture.height for picture in map(Image.open, PHOTOS))
+    reports = [
+        compute_missing(store, tmp_path, some, encoder, max_pixels=largest - 1, encoding=encoding)
+        for store, encoding in ((here, None), (there, ClusterEncoding(engine(cluster), CHOICE, encoder)))
+    ]
+    assert sorted(reports[0].unreadable) == sorted(reports[1].unreadable)
+    assert [(r.known, r.computed, r.failed) for r in reports] == [(0, 12, 5)] * 2
+    whole = [p.digest for p in some if here.rows([p.digest])[0] >= 0]
+    np.testing.assert_allclose(there.get(whole), here.get(whole), rtol=1e-5, atol=1e-5)
+    assert here.folder.name == there.folder.name
+    # What is known needs no cluster, not even one that is there.
+    nowhere = ClusterEncoding(Engine(kind="dask", address="tcp://127.0.0.1:1"), CHOICE, encoder)
+    known = [p for p in some if p.digest in whole]
+    assert compute_missing(there, tmp_path, known, encoder, encoding=nowhere) == FeatureReport(12, 0, 0, ())
+
+
+def test_a_parcel_holds_a_few_megabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_features, "PARCEL_BYTES", 20)
+    sizes = (10, 10, 1, 500, 9, 9, 1, 1, 1)
+    for number, size in enumerate(sizes):
+        (tmp_path / str(number)).write_bytes(bytes(size))
+    some = [StoredPicture("", str(number)) for number in range(len(sizes))]
+    parcels = cluster_features._parcels([some[:4], some[4:]], tmp_path)
+    assert [[len(data) for data in parcel.data] for parcel in parcels] == [[10, 10], [1], [500], [9, 9, 1, 1], [1]]
+
+
+def test_a_worker_with_other_weights_is_named(cluster: Cluster, encoder: Encoder, tmp_path: Path) -> None:
+    some = pictures(tmp_path, 3)
+    changed = tmp_path / "other.pth"
+    changed.write_bytes(weights_path().read_bytes() + b"\0")
+    store = FeatureStore.open(tmp_path, encoder)
+    encoding = ClusterEncoding(engine(cluster), EncoderChoice(CHOICE.name, str(changed)), encoder)
+    digests = f"its weights are {hashlib.sha256(changed.read_bytes()).hexdigest()}, wanted are {encoder.weights_digest}"
+    with pytest.raises(FeaturesClusterFailed, match=rf"process \d+ on \S+, cannot encode: {digests}$"):
+        compute_missing(store, tmp_path, some, encoder, encoding=encoding)
+    changed.write_bytes(weights_path().read_bytes())  # put right: the worker sees it
+    assert compute_missing(store, tmp_path, some, encoder, encoding=encoding).computed == 3
+    missing = ClusterEncoding(engine(cluster), EncoderChoice(CHOICE.name, str(tmp_path / "none")), encoder)
+    with pytest.raises(FeaturesClusterFailed, match=rf"process \d+ on \S+, cannot encode: no weights at {tmp_path}"):
+        compute_missing(FeatureStore.open(tmp_path / "b", encoder), tmp_path, some, encoder, encoding=missing)
+
+
+def test_a_worker_computes_with_as_many_threads_as_it_may(encoder: Encoder) -> None:
+    assert ClusterEncoding(Engine(kind="dask", address="tcp://x:1"), CHOICE, encoder)._wanted.threads == 1
+    assert ClusterEncoding(Engine(kind="dask", address="tcp://x:1", threads=3), CHOICE, encoder)._wanted.threads == 3
+    held = cluster_worker._hold(Wanted(CHOICE, encoder.weights_digest, threads=3))
+    assert held.session.get_session_options().intra_op_num_threads == 3  # type: ignore[attr-defined]
+    assert cluster_worker._hold(Wanted(CHOICE, encoder.weights_digest, threads=3)) is held  # loaded once
+
+
+def test_people_who_wait_for_an_answer_come_first(cluster: Cluster) -> None:
+    night = ClusterExecutor(engine(cluster), priority=cluster_features.PRIORITY)
+    people = ClusterExecutor(engine(cluster))
+    try:
+        batches = [night.submit(time.sleep, 0.2 + number / 1000) for number in range(20)]
+        batches[0].result()
+        assert people.submit(os.getpid).result() > 0
+        assert not batches[-1].done()
+    finally:
+        people.shutdown()
+        night.shutdown(wait=False, cancel_futures=True)
+
+
+def test_workers_that_hang_die_and_join_and_a_scheduler_that_restarts_cost_no_picture(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "BATCH", 16)  # pictures that are read at a time
+    some = pictures(tmp_path, 64)
+    store = FeatureStore.open(tmp_path, encoder)
+    cluster = Cluster(tmp_path)
+    encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
+    evict = ClusterExecutor.evict
+    replaced: list[list[str]] = []
+
+    def noticed(executor: ClusterExecutor) -> list[str]:
+        encoding._engine = engine(cluster)
+        replaced.append(evict(executor))
+        return replaced[-1]
+
+    monkeypatch.setattr(ClusterExecutor, "evict", noticed)
+
+    def with_faults() -> Iterator[StoredPicture]:
+        """Pictures are read as the cluster gets through with them: what happens here happens in the middle."""
+        for number, picture in enumerate(some):
+            if number == 16:
+                assert encoding._executor is not None
+                os.kill(encoding._executor.submit(os.getpid).result(), signal.SIGSTOP)
+                encoding._engine = engine(cluster, start_timeout_s=2)  # until it is noticed
+            if number == 32:
+                kill(first)  # and another machine joins
+                others.append(cluster.worker("b"))
+            if number == 48:
+                kill(scheduler)
+                others[0].wait(30)  # dask's workers leave with their scheduler; a service manager starts them again
+                cluster.scheduler()
+                others.append(cluster.worker("b"))
+            yield picture
+
+    try:
+        scheduler, first = cluster.scheduler(), cluster.worker()
+        others: list[subprocess.Popen[bytes]] = []
+        report = compute_missing(store, tmp_path, with_faults(), encoder, encoding=encoding)
+        assert report == FeatureReport(0, 64, 0, ())
+        assert [len(workers) for workers in replaced] == [1]
+        assert len(others) == 2
+        assert len(store) == 64  # none twice
+        digests = [picture.digest for picture in some]
+        expected = local(tmp_path, some, encoder).get(digests)
+        np.testing.assert_allclose(store.get(digests), expected, rtol=1e-5, atol=1e-5)
+    finally:
+        cluster.end()
+
+
+def test_a_picture_that_workers_die_of_is_named(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_features, "encode", deadly.encode)
+    some = pictures(tmp_path, 12)
+    (tmp_path / some[5].path).write_bytes(deadly.KILLS)
+    store = FeatureStore.open(tmp_path, encoder)
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.scheduler()
+        for machine in "ab":
+            cluster.worker(machine)
+        encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
+        report = compute_missing(store, tmp_path, some, encoder, encoding=encoding)
+        assert report == FeatureReport(0, 11, 1, ("5.png: workers of the cluster die of it",))
+        assert len(store) == 11
+    finally:
+        cluster.end()
+
+
+def test_no_scheduler(encoder: Encoder, tmp_path: Path) -> None:
+    nowhere = Cluster(tmp_path)
+    encoding = ClusterEncoding(engine(nowhere, start_timeout_s=1), CHOICE, encoder)
+    with pytest.raises(FeaturesClusterFailed, match=f"the cluster at {nowhere.address} cannot be reached"):
+        compute_missing(
+            FeatureStore.open(tmp_path, encoder), tmp_path, pictures(tmp_path, 1), encoder, encoding=encoding
+        )
+
+
+def test_a_night_with_a_cluster(tmp_path: Path) -> None:
+    """Without a worker it fails in one line; with one it goes on, and publishes."""
+    corpus, recipe = write_corpus(tmp_path), write_recipe(tmp_path)
+    cluster = Cluster(tmp_path)
+    variables = {"BOKE__ENGINE__KIND": "dask", "BOKE__ENGINE__ADDRESS": cluster.address}
+    arguments = ("--import", str(corpus), "--recipe", str(recipe))
+    try:
+        cluster.scheduler()
+        cluster.reachable()
+        code, _, err = finish(start(tmp_path, *arguments, **variables, BOKE__ENGINE__START_TIMEOUT_S="4"))
+        assert code == FAILED
+        (line,) = [line for line in err.splitlines() if line.startswith("retrain: ")]
+        assert line == (
+            f"retrain: no worker of the cluster at {cluster.address} has answered in 4 s; "
+            "the vectors computed so far are kept"
+        )
+        cluster.worker()
+        code, out, err = finish(start(tmp_path, "--recipe", str(recipe), **variables))
+        assert code == PUBLISHED, err
+        assert f"{len(PHOTOS)} pictures encoded, 0 known, 0 unreadable" in out
+    finally:
+        cluster.end()
+
+
+def test_a_run_that_waits_for_a_worker_can_be_stopped(encoder: Encoder, tmp_path: Path) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    cluster = Cluster(tmp_path)
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        cluster.scheduler()
+        store = FeatureStore.open(tmp_path, encoder)
+        encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
+        sent = encoding._send
+
+        def sending(parcel: object) -> None:
+            sent(parcel)  # type: ignore[arg-type]
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+
+        encoding._send = sending  # type: ignore[method-assign]
+        with pytest.raises(Stopped):
+            compute_missing(store, tmp_path, pictures(tmp_path, 3), encoder, encoding=encoding)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        cluster.end()

@@ -1,0 +1,189 @@
+"""Feature vectors of the corpus's pictures, computed on a dask cluster: their bytes go out in parcels, vectors come back.
+
+Several parcels are under way at a time. One whose worker dies is sent once more; if that one dies as well, its pictures are
+sent one by one at the end, when nothing else is under way that could be to blame: dask blames a dead worker on all that it had
+to do. Imported only where `engine.kind` is `dask`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bokemodel.encoders.base import Encoder
+from store.cluster import ClusterExecutor, WorkerDied
+from store.sections import Engine
+from training.cluster_worker import Unfit, Vectors, Wanted, encode
+from training.corpus import StoredPicture
+from training.encoders import EncoderChoice
+from training.errors import FeaturesClusterFailed
+from training.features import Encoded, read_bytes
+
+log = logging.getLogger(__name__)
+
+PICTURES = 16  # in a parcel: an answer that needs the worker waits for one of them to be done
+PARCEL_BYTES = 8 * 2**20  # that a parcel holds, unless one picture has more: all of it goes through the scheduler
+AHEAD = 2  # parcels under way for each of engine.workers, so that none waits for the next
+DEATHS = (
+    2  # of a parcel's worker, after which its pictures go alone; and of a lone picture's, after which it is given up
+)
+PRIORITY = -1  # people who wait for an answer come first
+
+
+@dataclass
+class _Parcel:
+    """Pictures with their bytes, and how many workers have died that had them. alone: nothing else may be to blame."""
+
+    pictures: list[StoredPicture]
+    data: list[bytes]
+    deaths: int = 0
+    alone: bool = False
+
+
+class ClusterEncoding:
+    """An `Encoding` on the workers of a cluster. It connects when there is a first picture."""
+
+    def __init__(self, engine: Engine, choice: EncoderChoice, encoder: Encoder) -> None:
+        """encoder: what `choice` is on this machine; the workers' must have the same weights."""
+        self._engine, self._dim = engine, encoder.dim
+        self._wanted = Wanted(choice, encoder.weights_digest, engine.threads or 1)
+        self._most = AHEAD * engine.workers
+        self._executor: ClusterExecutor | None = None
+        self._under_way: dict[Future[Vectors | Unfit], _Parcel] = {}
+        self._again: deque[_Parcel] = deque()
+        self._suspects: list[_Parcel] = []
+        self._heard = 0.0  # when something last came back
+        self._max_pixels = 0
+
+    def __call__(
+        self, batches: Iterable[Sequence[StoredPicture]], data_dir: Path, max_pixels: int, /
+    ) -> Generator[Encoded]:
+        """Raises: FeaturesClusterFailed: no scheduler, no worker, or one with another network; and what `batches` raises."""
+        self._max_pixels = max_pixels
+        source = _parcels(batches, data_dir)
+        try:
+            while True:
+                while len(self._under_way) < self._most and (parcel := self._next(source)):
+                    if isinstance(parcel, Encoded):
+                        yield parcel
+                    else:
+                        self._send(parcel)
+                if not self._under_way:
+                    return
+                yield from self._arrived()
+        finally:
+            self._drop()
+
+    def _next(self, source: Iterator[_Parcel | Encoded]) -> _Parcel | Encoded | None:
+        if self._again:
+            return self._again.popleft()
+        parcel = next(source, None)
+        if not self._under_way:
+            self._heard = time.monotonic()  # nothing was to be heard while it was looked for
+            if parcel is None and self._suspects:
+                return self._suspects.pop()
+        return parcel
+
+    def _send(self, parcel: _Parcel) -> None:
+        executor = self._executor = self._executor or self._connected()
+        self._under_way[executor.submit(encode, self._wanted, parcel.data, self._max_pixels)] = parcel
+
+    def _connected(self) -> ClusterExecutor:
+        try:
+            left = max(1.0, self._heard + self._engine.start_timeout_s - time.monotonic())
+            return ClusterExecutor(self._engine, left, calls=self._most, priority=PRIORITY)
+        except BrokenExecutor as error:
+            raise FeaturesClusterFailed(f"{error}; the vectors computed so far are kept") from None
+
+    def _arrived(self) -> Iterator[Encoded]:
+        """Wait for a parcel to come back, and hand over what did. What was lost is to be sent again."""
+        left = self._heard + self._engine.start_timeout_s - time.monotonic()
+        done, _ = wait(self._under_way, max(0.0, left), FIRST_COMPLETED)
+        if not done:
+            self._silence()
+        lost: BrokenExecutor | None = None
+        for future in done:
+            parcel = self._under_way.pop(future)
+            try:
+                result = self._unpacked(parcel, future.result())
+            except WorkerDied as error:
+                log.warning("%d pictures lost on the cluster: %s", len(parcel.pictures), error)
+                yield from self._blame(parcel)
+            except BrokenExecutor as error:
+                lost = error
+                self._again.append(parcel)
+            else:
+                self._heard = time.monotonic()
+                yield result
+        if lost is not None:
+            log.warning("connecting to the cluster again: %s", lost)
+            self._again.extend(self._under_way.values())
+            self._drop()
+
+    def _silence(self) -> None:
+        """Nothing has come back for too long. Workers that have something to do are replaced, which loses it."""
+        assert self._executor is not None
+        if not self._executor.evict():
+            raise FeaturesClusterFailed(
+                f"no worker of the cluster at {self._engine.address} has answered in "
+                f"{self._engine.start_timeout_s:g} s; the vectors computed so far are kept"
+            )
+        self._heard = time.monotonic()
+
+    def _blame(self, parcel: _Parcel) -> Iterator[Encoded]:
+        """A worker died that had this parcel."""
+        parcel.deaths += 1
+        if parcel.deaths < DEATHS:
+            self._again.append(parcel)
+        elif not parcel.alone:
+            pairs = zip(parcel.pictures, parcel.data, strict=True)
+            self._suspects.extend(_Parcel([picture], [data], alone=True) for picture, data in pairs)
+        else:
+            self._heard = time.monotonic()
+            yield _nothing(f"{parcel.pictures[0].path}: workers of the cluster die of it")
+
+    def _unpacked(self, parcel: _Parcel, result: Vectors | Unfit) -> Encoded:
+        if isinstance(result, Unfit):
+            raise FeaturesClusterFailed(f"a worker of the cluster, {result.worker}, cannot encode: {result.reason}")
+        whole = [p.digest for number, p in enumerate(parcel.pictures) if number not in result.problems]
+        if result.vectors.shape != (len(whole), self._dim):
+            raise FeaturesClusterFailed(f"vectors of the shape {result.vectors.shape} came from the cluster")
+        broken = [f"{parcel.pictures[number].path}: {why}" for number, why in result.problems.items()]
+        return Encoded(whole, result.vectors, broken)
+
+    def _drop(self) -> None:
+        """Disconnect; whatever is under way is not waited for."""
+        executor, self._executor = self._executor, None
+        self._under_way.clear()
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _parcels(batches: Iterable[Sequence[StoredPicture]], data_dir: Path) -> Iterator[_Parcel | Encoded]:
+    """The pictures' files in parcels, and as `Encoded` the names of those that cannot be read."""
+    parcel, size = _Parcel([], []), 0
+    for batch in batches:
+        for picture in batch:
+            data = read_bytes(data_dir / picture.path)
+            if isinstance(data, str):
+                yield _nothing(f"{picture.path}: {data}")
+                continue
+            if parcel.data and (len(parcel.data) == PICTURES or size + len(data) > PARCEL_BYTES):
+                yield parcel
+                parcel, size = _Parcel([], []), 0
+            parcel.pictures.append(picture)
+            parcel.data.append(data)
+            size += len(data)
+    if parcel.data:
+        yield parcel
+
+
+def _nothing(unreadable: str) -> Encoded:
+    return Encoded([], np.empty((0, 0), np.float32), [unreadable])
