@@ -50,6 +50,22 @@ class State:
         return self.h if self.to_output is None else self.h + self.to_output
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """Which words may come next.
+
+    weights: (rows, V) in proportion to each word's probability; total: (rows,) what they add up to; gates: (rows, 4H) what
+    the state gives to the gates of the next step.
+    """
+
+    weights: Floats
+    total: Floats
+    gates: Floats
+
+    def take(self, rows: NDArray[Any]) -> Prediction:
+        return Prediction(self.weights[rows], self.total[rows], self.gates[rows])
+
+
 class Network:
     """Weights of a decoder, ready to run."""
 
@@ -65,11 +81,17 @@ class Network:
         self.img2start = _layer(a, "start") if "start_w" in a else None
         self.img2out = _layer(a, "img2out") if "img2out_w" in a else None
         self.feature_dim = len((self.topics or self.img2x)[0])
-        self.lstm_w = np.ascontiguousarray(a["lstm_w"].T)
-        self.lstm_u = np.ascontiguousarray(a["lstm_u"].T)
-        self.out_w = np.ascontiguousarray(a.get("out_w", a["embed"]).T)
+        gates = 4 * self.hidden
+        halved = np.repeat(np.array([0.5, 1], np.float32), [3 * self.hidden, self.hidden])  # see `_gated`
+        self.lstm_w = np.ascontiguousarray(a["lstm_w"].T) * halved
+        # side by side: one product with a state is faster than two
+        self.reads = np.ascontiguousarray(
+            np.concatenate([a["lstm_u"].T * halved, a.get("out_w", a["embed"]).T], axis=1)
+        )
+        self.lstm_u, self.out_w = self.reads[:, :gates], self.reads[:, gates:]
         self.out_b = a["out_b"]
-        self.words = a["embed"] @ self.lstm_w + a["lstm_b"]
+        self.words = a["embed"] @ self.lstm_w + a["lstm_b"] * halved
+        self._ones = np.ones(self.vocabulary, np.float32)
 
     def start(self, pictures: Floats, bos: int) -> State:
         """Normalised vectors (N, dim) to the state after <s>, where the picture enters."""
@@ -82,31 +104,33 @@ class Network:
             start = _apply(self.img2start, pictures)
             h, c = np.tanh(start[:, : self.hidden]), start[:, self.hidden :]
             gates += h @ self.lstm_u
-        to_output = _apply(self.img2out, pictures) if self.img2out else None
+        to_gates, to_output = seen if self.every else None, None
+        if self.img2out:
+            to_output = _apply(self.img2out, pictures)
+            excess = to_output @ self.lstm_u  # for `step` reads what the output layer reads
+            to_gates = -excess if to_gates is None else to_gates - excess
         before = None if self.trigrams is None else np.array([[NOTHING, bos]] * len(pictures), np.int64).reshape(-1, 2)
-        return self._gated(gates, State(h, c, seen if self.every else None, to_output), before)
+        return self._gated(gates, State(h, c, to_gates, to_output), before)
 
-    def step(self, state: State, tokens: NDArray[np.integer[Any]]) -> State:
-        """One more word in each row."""
-        gates = state.h @ self.lstm_u
+    def step(self, state: State, tokens: NDArray[np.integer[Any]], gates: Floats | None = None) -> State:
+        """One more word in each row. gates: of the state's `Prediction` where there is one, and used up."""
+        gates = state.output @ self.lstm_u if gates is None else gates
         gates += self.words[tokens]
         if state.to_gates is not None:
             gates += state.to_gates
         before = None if state.before is None else np.stack([state.before[:, 1], tokens], axis=1)
         return self._gated(gates, state, before)
 
-    def predict(self, state: State) -> Floats:
-        """What comes next: logits (rows, V)."""
-        logits = self.logits(state.output)
-        if self.trigrams is None or state.before is None:
-            return logits
-        return self.trigrams.mixed(logits, state.before[:, 0], state.before[:, 1])
-
-    def counted(self, state: State) -> Floats | None:
-        """The trigrams' part of each word's probability, (rows, V); None where there are none."""
-        if self.trigrams is None or state.before is None:
-            return None
-        return self.trigrams.part(state.before[:, 0], state.before[:, 1])
+    def predict(self, state: State) -> Prediction:
+        """What comes next."""
+        both = state.output @ self.reads
+        weights = both[:, 4 * self.hidden :] + self.out_b
+        weights -= weights.max(axis=1, keepdims=True)
+        np.exp(weights, out=weights)
+        total = weights @ self._ones
+        if self.trigrams is not None and state.before is not None:
+            total = self.trigrams.mix(weights, total, state.before[:, 0], state.before[:, 1])
+        return Prediction(weights, total, both[:, : 4 * self.hidden])
 
     def logits(self, h: Floats) -> Floats:
         """`State.output` (rows, H) to what the LSTM alone says of the next word, (rows, V)."""
@@ -115,15 +139,17 @@ class Network:
         return out
 
     def _gated(self, gates: Floats, last: State, before: NDArray[np.int64] | None) -> State:
+        """Gates (rows, 4H), all but the last H halved, to the state after them: sigmoid(x) is (1 + tanh(x / 2)) / 2."""
         units = self.hidden
+        np.tanh(gates, out=gates)
         sigmoids = gates[:, : 3 * units]
         sigmoids *= 0.5
-        np.tanh(sigmoids, out=sigmoids)
-        sigmoids *= 0.5
         sigmoids += 0.5
-        candidate = np.tanh(gates[:, 3 * units :])
-        c = sigmoids[:, units : 2 * units] * last.c + sigmoids[:, :units] * candidate
-        return State(sigmoids[:, 2 * units :] * np.tanh(c), c, last.to_gates, last.to_output, before)
+        c = sigmoids[:, units : 2 * units] * last.c
+        c += sigmoids[:, :units] * gates[:, 3 * units :]
+        h = np.tanh(c)
+        h *= sigmoids[:, 2 * units :]
+        return State(h, c, last.to_gates, last.to_output, before)
 
     def outputs(self, pictures: Floats, batch: Batch, bos: int) -> Floats:
         """What the output layer reads at each step of given texts: (N, H), packed as the batch is.

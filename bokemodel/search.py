@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bokemodel.network import Network, State
+from bokemodel.network import Network, Prediction, State
 from bokemodel.packing import pack
 from bokemodel.tokenizer import Tokenizer
 
 Floats = NDArray[np.float32]
 TOP = 64  # a sampled word is always among so many likeliest ones; far fewer carry the probability that top-p keeps
-
-
-GROUP = 8  # words that are compared with one another before any are sorted
 
 
 @dataclass(frozen=True)
@@ -67,23 +64,25 @@ def sample(
     count, steps = settings.candidates, settings.max_tokens + 1
     draws = np.concatenate([np.random.default_rng(seed).random((steps, count)) for seed in seeds], axis=1)
     rows = np.arange(len(pictures) * count)  # which candidate each running row is
-    state = network.start(pictures, tokenizer.bos).take(rows // count)
+    state = network.start(pictures, tokenizer.bos)
+    said = network.predict(state).take(rows // count)  # once for all candidates of a picture
+    state = state.take(rows // count)
     written = np.full((len(rows), steps), -1, np.int64)
     log_prob = np.zeros(len(rows))
     finished = np.zeros(len(rows), bool)
     never = tokenizer.never()
     for step in range(steps):
-        logits, counted = network.logits(state.output), network.counted(state)
-        tokens, nats = _draw(logits, counted, never, draws[step, rows], settings.temperature, settings.top_p)
+        tokens, nats = _draw(said, never, draws[step, rows], settings.temperature, settings.top_p)
         log_prob[rows] += nats
         finished[rows[tokens == tokenizer.eos]] = True
-        running = tokens != tokenizer.eos
+        running, gates = tokens != tokenizer.eos, said.gates
         if not running.all():
-            rows, tokens, state = rows[running], tokens[running], state.take(running)
+            rows, tokens, state, gates = rows[running], tokens[running], state.take(running), gates[running]
         if not len(rows) or step == steps - 1:
             break
         written[rows, step] = tokens
-        state = network.step(state, tokens)
+        state = network.step(state, tokens, gates)
+        said = network.predict(state)
     return [
         _unique(
             _candidate(tokenizer, written[row], log_prob[row])
@@ -95,65 +94,49 @@ def sample(
 
 
 def _draw(
-    logits: Floats,
-    counted: Floats | None,
-    never: list[int],
-    draws: NDArray[np.float64],
-    temperature: float,
-    top_p: float,
+    said: Prediction, never: list[int], draws: NDArray[np.float64], temperature: float, top_p: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """One word for each row, and its ln p at temperature 1. `logits` is used up.
-
-    counted: (rows, V) part of each word's probability that comes from elsewhere; the logits' has the rest.
-    """
-    row = np.arange(len(logits))
-    column = row[:, None]
-    peak = logits.max(axis=1)
-    exp = logits - peak[:, None]
-    np.exp(exp, out=exp)
-    total = exp.sum(axis=1)
-    log_total = np.log(total).astype(np.float64) + peak
-    if counted is None:
-        logits[:, never] = -np.inf
-        top = _likeliest(logits)
-        values = logits[column, top]
-    else:  # ln of the likeliest words alone: of all it would take as long as all else
-        exp *= ((1 - counted.sum(axis=1)) / total)[:, None]
-        exp += counted
-        exp[:, never] = 0
-        top = _likeliest(exp)
-        values = np.log(np.maximum(exp[column, top], np.finfo(np.float32).tiny))
-        log_total[:] = 0
-    order = np.argsort(-values, axis=1, kind="stable")
-    top, values = top[column, order], values[column, order].astype(np.float64)
+    """One word for each row, and its ln p at temperature 1."""
+    found = _largest(_possible(said, never))
+    values = _ln(found)
     weights = np.exp((values - values[:, :1]) / max(temperature, 1e-4))
     upto = np.cumsum(weights, axis=1)
     kept = upto - weights < top_p * weights.sum(axis=1, keepdims=True)  # the first word always is
-    last = kept.sum(axis=1) - 1
+    row, last = np.arange(len(draws)), kept.sum(axis=1) - 1
     wanted = draws * upto[row, last]
     chosen = np.minimum((upto < wanted[:, None]).sum(axis=1), last)
-    return top[row, chosen].astype(np.int64), values[row, chosen] - log_total
+    return _words(said.weights, found, chosen), values[row, chosen] - _ln(said.total)
 
 
-def _likeliest(logits: Floats) -> NDArray[np.int64]:
-    """Which `TOP` words of each row are the largest: (rows, TOP), in any order; all of them where there are fewer.
+def _largest(weights: Floats) -> Floats:
+    """The `TOP` largest of each row, largest first: (rows, TOP); all of them where there are fewer."""
+    if weights.shape[1] > TOP:
+        weights = np.partition(weights, -TOP, axis=1)[:, -TOP:]
+    return np.sort(weights, axis=1)[:, ::-1]
 
-    They lie in the `TOP` groups of words whose largest one is largest: most of the vocabulary need not be sorted.
+
+def _words(weights: Floats, found: Floats, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where in each row of `weights` that one stands which is number `chosen` of the largest ones `found`: (rows,).
+
+    It is sought by its value: cheaper than to sort words along with their weights.
     """
-    rows, words = logits.shape
-    groups = words // GROUP
-    if groups <= TOP:
-        return np.argpartition(logits, -TOP, axis=1)[:, -TOP:] if words > TOP else np.argsort(logits, axis=1)
-    # word g of every group stands in column g, g + groups ...: the largest of a group is found row by row, all at once
-    whole = groups * GROUP
-    largest = logits[:, :whole].reshape(rows, GROUP, groups).max(axis=1)
-    best = np.argpartition(largest, -TOP, axis=1)[:, -TOP:]
-    within = (best[:, None, :] + np.arange(0, whole, groups)[:, None]).reshape(rows, -1)
-    rest = np.broadcast_to(np.arange(whole, words), (rows, words - whole))
-    within = np.concatenate([within, rest], axis=1)
-    column = np.arange(rows)[:, None]
-    chosen = np.argpartition(logits[column, within], -TOP, axis=1)[:, -TOP:]
-    return within[column, chosen]
+    value = found[np.arange(len(found)), chosen, None]
+    words = np.argmax(weights == value, axis=1)
+    equal = chosen - np.count_nonzero(found > value, axis=1)  # so many of the same weight come before it
+    for row in np.flatnonzero(equal):
+        words[row] = np.flatnonzero(weights[row] == value[row])[equal[row]]
+    return words
+
+
+def _possible(said: Prediction, never: list[int]) -> Floats:
+    """The weights, (rows, V), without those words that no text holds."""
+    said.weights[:, never] = 0
+    return said.weights
+
+
+def _ln(values: Floats) -> NDArray[np.float64]:
+    with np.errstate(divide="ignore"):  # what cannot come is -inf
+        return np.log(values, dtype=np.float64)
 
 
 def beam_search(
@@ -169,18 +152,17 @@ def beam_search(
     done: list[list[Candidate]] = [[] for _ in range(count)]
     never = tokenizer.never()
     for step in range(settings.max_tokens + 1):
-        logits = network.predict(state).astype(np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        logits[:, never] = -np.inf
-        totals = (scores.reshape(-1, 1) + logits).reshape(count, -1)
+        said = network.predict(state)
+        weights = _possible(said, never)
+        words = np.argpartition(weights, -2 * width, axis=1)[:, -2 * width :]  # more of one beam are never needed
+        nats = _ln(np.take_along_axis(weights, words, axis=1)) - _ln(said.total)[:, None]
+        words, totals = words.reshape(count, -1), (scores.reshape(-1, 1) + nats).reshape(count, -1)
         parents, tokens = np.zeros((count, width), np.int64), np.full((count, width), tokenizer.eos)
         scores = np.full((count, width), -np.inf)
         for n in range(count):
-            kept, size = 0, logits.shape[1]
+            kept = 0
             for index in np.argsort(-totals[n], kind="stable")[: 2 * width]:
-                parent, token = divmod(int(index), size)
-                total = float(totals[n, index])
+                parent, token, total = int(index) // (2 * width), int(words[n, index]), float(totals[n, index])
                 if not np.isfinite(total) or kept == width:
                     break
                 if token == tokenizer.eos:
@@ -193,7 +175,8 @@ def beam_search(
                 scores[n] = -np.inf
         if not np.isfinite(scores).any():
             break
-        state = network.step(state.take((np.arange(count)[:, None] * width + parents).ravel()), tokens.ravel())
+        rows = (np.arange(count)[:, None] * width + parents).ravel()
+        state = network.step(state.take(rows), tokens.ravel(), said.gates[rows])
     return [
         sorted(_unique(found), key=lambda c: -_per_length(c.log_prob, len(c.tokens) + 1, settings.length_power))[:width]
         for found in done

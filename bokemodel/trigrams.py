@@ -78,13 +78,15 @@ class Trigrams:
         )
         return {name: np.asarray(value) for name, value in zip(NAMES, values, strict=True)}
 
-    def mixed(self, logits: Floats, second: Ints, last: Ints) -> Floats:
-        """Logits (rows, V) to ln of the mixture; second, last: (rows,) the two units before. `logits` is used up."""
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits *= (1 - self.share) / logits.sum(axis=1, keepdims=True)
-        logits += self.part(second, last)
-        return np.log(logits, out=logits)
+    def mix(self, weights: Floats, total: Floats, second: Ints, last: Ints) -> Floats:
+        """Add to a decoder's numbers what was counted, as much as is its share.
+
+        weights: (rows, V) in proportion to what the decoder gives each unit, changed in place; total: (rows,) what they
+        add up to; second, last: (rows,) the two units before. Returns what they add up to afterwards: (rows,).
+        """
+        total = total / np.float32(1 - self.share)
+        weights += self.part(second, last) * total[:, None]
+        return total
 
     def mixed_log_probs(
         self, log_probs: NDArray[np.float64], second: Ints, last: Ints, units: Ints

@@ -8,7 +8,7 @@ import pytest
 
 from bokemodel.network import Network
 from bokemodel.packing import pack
-from bokemodel.search import SearchSettings, _likeliest, beam_search, mean_picture_log_probs, rerank, sample
+from bokemodel.search import SearchSettings, _largest, _words, beam_search, mean_picture_log_probs, rerank, sample
 from tests.bokemodel.conftest import DIM, JOKES, Small, vector
 
 SETTINGS = SearchSettings(candidates=24, max_tokens=20, temperature=1.0, top_p=1.0)
@@ -135,10 +135,16 @@ def test_variety_is_chance_by_the_pictures_seed(small: Small, network: Network, 
     assert len({tuple(texts) for texts in firsts}) > 1
 
 
-@pytest.mark.parametrize("words", [10, 64, 65, 512, 513, 600, 1001])
-def test_the_likeliest_words_are_found_in_groups(words: int) -> None:
-    logits = np.random.default_rng(words).standard_normal((5, words)).astype(np.float32)
-    logits[1] = np.sort(logits[1])
-    logits[2, : words // 2] = -np.inf
-    found = np.take_along_axis(logits, _likeliest(logits), axis=1)
-    np.testing.assert_array_equal(np.sort(found), np.sort(logits)[:, -min(64, words) :])
+@pytest.mark.parametrize("words", [10, 64, 65, 1001])
+def test_words_are_found_by_their_weight_even_among_equals(words: int) -> None:
+    weights = np.random.default_rng(words).random((5, words)).astype(np.float32)
+    weights[1] = np.sort(weights[1])
+    weights[2, : words // 2] = 0
+    weights[3] = np.round(weights[3], 1)
+    weights[4] = 0.5
+    found = _largest(weights)
+    np.testing.assert_array_equal(found, np.sort(weights)[:, ::-1][:, :64])
+    places = [_words(weights, found, np.full(5, place)) for place in range(found.shape[1])]
+    np.testing.assert_array_equal(np.take_along_axis(weights, np.stack(places, axis=1), axis=1), found)
+    for row in np.stack(places, axis=1):
+        assert len(set(row)) == len(row)  # each word once

@@ -34,8 +34,9 @@ def test_probabilities_are_those_of_counts_one_by_one() -> None:
     trigrams = Trigrams(Trigrams.learn(TEXTS, UNITS, BOS, EOS, 0.25), UNITS)
     by_hand = NGrams(TEXTS, 3, UNITS, BOS, EOS)
     second, last = np.array(CONTEXTS).T
-    found = np.exp(trigrams.mixed(np.zeros((len(CONTEXTS), UNITS), np.float32), second, last))
-    for row, context in zip(found, CONTEXTS, strict=True):
+    found = np.ones((len(CONTEXTS), UNITS), np.float32)
+    total = trigrams.mix(found, found.sum(axis=1), second, last)
+    for row, context in zip(found / total[:, None], CONTEXTS, strict=True):
         before = tuple(unit for unit in context if unit != NOTHING)
         expected = [0.75 / UNITS + 0.25 * by_hand.probability(before, unit) for unit in range(UNITS)]
         np.testing.assert_allclose(row, expected, rtol=1e-5)
@@ -46,11 +47,12 @@ def test_one_unit_of_each_row_is_found_without_the_others() -> None:
     second, last = np.array(CONTEXTS).T
     logits = np.random.default_rng(0).normal(0, 2, (len(CONTEXTS), UNITS)).astype(np.float32)
     alone = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    together = trigrams.mixed(logits.copy(), second, last)
+    together = np.exp(logits)
+    together /= trigrams.mix(together, together.sum(axis=1), second, last)[:, None]
     for unit in range(UNITS):
         units = np.full(len(CONTEXTS), unit)
         found = trigrams.mixed_log_probs(alone[:, unit].astype(np.float64), second, last, units)
-        np.testing.assert_allclose(found, together[:, unit], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found, np.log(together[:, unit]), rtol=1e-4, atol=1e-5)
 
 
 def test_no_texts_no_trigrams() -> None:
