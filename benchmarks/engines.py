@@ -3,9 +3,10 @@
     python -m benchmarks.engines [--rounds N] [--pictures N] [--workers N] [--model DIR]
 
 The cluster is a real one: a scheduler and workers, each a process, on loopback. Both engines have as many workers, of one
-thread each, and the bot's default batches. Times are of one picture at a time, of eight at once, and of all pictures at once.
-The bytes are those between the bot and the scheduler, counted on the way; the scheduler passes each task on to a worker, so
-that as many again travel there.
+thread each, and the bot's default batches. Times are of one picture at a time, of eight at once, and of all pictures at once;
+then of the vision network alone, over pictures of a corpus as the night computes them: in one process with as many threads as
+there are cores, and on the cluster. The bytes are those between the bot and the scheduler, counted on the way; the scheduler
+passes each task on to a worker, so that as many again travel there.
 """
 
 from __future__ import annotations
@@ -32,9 +33,14 @@ from bot.worker import THREAD_VARIABLES, Answered, Job, ModelPlace
 from store.config import Config
 from store.sections import Engine
 from tests.cluster import Cluster
+from training.cluster_features import ClusterEncoding
+from training.corpus import StoredPicture
+from training.encoders import EncoderChoice
+from training.features import FeatureStore, compute_missing
 
 ROOT = Path(__file__).resolve().parents[1]
 TOGETHER = 8
+FEATURES = 4  # times as many pictures are encoded for the corpus
 
 
 class Relay:
@@ -63,11 +69,12 @@ class Relay:
 
 @dataclass
 class Times:
-    """Seconds: of one picture alone, of eight at once, of all at once."""
+    """Seconds: of one picture alone, of eight at once, of all at once, and of the corpus's features."""
 
     alone: list[float] = field(default_factory=list)
     eight: list[float] = field(default_factory=list)
     many: list[float] = field(default_factory=list)
+    features: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,31 @@ async def compare(
                         times.alone += alone
                         times.eight.append(eight)
                         times.many.append(many)
+        for _ in range(rounds):
+            process.features.append(await asyncio.to_thread(features, photos, folder, FEATURES * pictures))
+            dask.features.append(
+                await asyncio.to_thread(features, photos, folder, FEATURES * pictures, on_dask.cluster)
+            )
     finally:
         cluster.end()
     file = sum(len(job.picture) for job in jobs[:TOGETHER]) / TOGETHER
     return Found(process, dask, file, picture, bundle)
+
+
+def features(photos: list[bytes], folder: Path, count: int, cluster: Engine | None = None) -> float:
+    """Seconds to get the vectors of so many pictures of a corpus, in this process or on the cluster."""
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        place, choice = Path(name), EncoderChoice("efficientnet-lite0")
+        for number, photo in enumerate(photos):
+            (place / str(number)).write_bytes(photo)
+        pictures = [StoredPicture(f"{number:064x}", str(number % len(photos))) for number in range(count)]
+        encoder = choice.load()
+        encoding = ClusterEncoding(cluster, choice, encoder) if cluster else None
+        store = FeatureStore.open(place, encoder)
+        began = time.perf_counter()
+        found = compute_missing(store, place, pictures, encoder, encoding=encoding)
+        assert found.computed == count
+        return time.perf_counter() - began
 
 
 async def travelled(port: int, settings: EngineSettings, place: ModelPlace, jobs: list[Job]) -> tuple[int, float]:
@@ -160,6 +188,7 @@ def table_of(found: Found, model: int, pictures: int, workers: int) -> Table:
     row("eight at once, median", lambda times: 1000 * median(times.eight), "ms")
     row(f"{pictures} at once, median", lambda times: 1000 * median(times.many), "ms")
     row("pictures a second", lambda times: pictures / median(times.many), "")
+    row("features of a corpus, pictures a second", lambda times: FEATURES * pictures / median(times.features), "")
     kilo = 1000
     table.add_row(
         f"a photo of {found.picture_file / kilo:.0f} kB, to and fro", "", f"{found.picture_bytes / kilo:.0f} kB"

@@ -16,7 +16,7 @@ def test_both_engines_answer_and_the_bytes_are_those_of_picture_and_model(tmp_pa
     running = compare([photo()], tmp_path, ModelPlace(str(tiny_model)), rounds=1, pictures=8, workers=1)
     found = asyncio.run(running)
     for times in (found.process, found.cluster):
-        assert (len(times.alone), len(times.eight), len(times.many)) == (8, 1, 1)
+        assert (len(times.alone), len(times.eight), len(times.many), len(times.features)) == (8, 1, 1, 1)
         assert min(times.alone) > 0
     model = sum(path.stat().st_size for path in tiny_model.iterdir())
     assert found.picture_file == len(photo())
