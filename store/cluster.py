@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+import dask
 from distributed import Client, KilledWorker, Security
 from distributed.comm import CommClosedError
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CALLS = 64  # that wait for their result at a time, a thread each
+dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})  # a picture may be large, and travels once
 EVICT_S = 10.0  # for the nanny of a silent worker to kill it; after that the scheduler forgets both
 CLOSE_S = 2.0
 # A worker that died more often than the scheduler allows, a scheduler that went, a connection that broke.

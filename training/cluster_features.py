@@ -34,6 +34,7 @@ AHEAD = 2  # parcels under way for each of engine.workers, so that none waits fo
 DEATHS = (
     2  # of a parcel's worker, after which its pictures go alone; and of a lone picture's, after which it is given up
 )
+IN_A_ROW = 10  # deaths with no vector between them, for each parcel under way: then it is not the pictures
 PRIORITY = -1  # people who wait for an answer come first
 
 
@@ -60,6 +61,7 @@ class ClusterEncoding:
         self._again: deque[_Parcel] = deque()
         self._suspects: list[_Parcel] = []
         self._heard = 0.0  # when something last came back
+        self._deaths = 0  # since then
         self._max_pixels = 0
 
     def __call__(
@@ -115,12 +117,17 @@ class ClusterEncoding:
                 result = self._unpacked(parcel, future.result())
             except WorkerDied as error:
                 log.warning("%d pictures lost on the cluster: %s", len(parcel.pictures), error)
-                yield from self._blame(parcel)
+                yield from self._blame(parcel, error)
             except BrokenExecutor as error:
                 lost = error
                 self._again.append(parcel)
+            except FeaturesClusterFailed:
+                raise
+            except Exception as error:  # no memory there, or another version of this program
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                raise FeaturesClusterFailed(f"the cluster cannot encode; is the same program there? {said}") from error
             else:
-                self._heard = time.monotonic()
+                self._heard, self._deaths = time.monotonic(), 0
                 yield result
         if lost is not None:
             log.warning("connecting to the cluster again: %s", lost)
@@ -137,9 +144,12 @@ class ClusterEncoding:
             )
         self._heard = time.monotonic()
 
-    def _blame(self, parcel: _Parcel) -> Iterator[Encoded]:
+    def _blame(self, parcel: _Parcel, error: WorkerDied) -> Iterator[Encoded]:
         """A worker died that had this parcel."""
         parcel.deaths += 1
+        self._deaths += 1
+        if self._deaths > IN_A_ROW * self._most:
+            raise FeaturesClusterFailed(f"the cluster's workers die of whatever they are sent: {error}")
         if parcel.deaths < DEATHS:
             self._again.append(parcel)
         elif not parcel.alone:

@@ -216,6 +216,13 @@ def test_a_picture_that_workers_die_of_is_named(
         report = compute_missing(store, tmp_path, some, encoder, encoding=encoding)
         assert report == FeatureReport(0, 11, 1, ("5.png: workers of the cluster die of it",))
         assert len(store) == 11
+
+        # Where they die of every picture it is not the pictures.
+        monkeypatch.setattr(cluster_features, "IN_A_ROW", 1)
+        for picture in some[:8]:
+            (tmp_path / picture.path).write_bytes(deadly.KILLS)
+        with pytest.raises(FeaturesClusterFailed, match="workers die of whatever they are sent"):
+            compute_missing(FeatureStore.open(tmp_path / "b", encoder), tmp_path, some[:8], encoder, encoding=encoding)
     finally:
         cluster.end()
 
@@ -227,6 +234,18 @@ def test_no_scheduler(encoder: Encoder, tmp_path: Path) -> None:
         compute_missing(
             FeatureStore.open(tmp_path, encoder), tmp_path, pictures(tmp_path, 1), encoder, encoding=encoding
         )
+
+
+def test_another_program_there(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.cluster.ROOT", tmp_path)
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.scheduler()
+        store, encoding = FeatureStore.open(tmp_path, encoder), ClusterEncoding(engine(cluster), CHOICE, encoder)
+        with pytest.raises(FeaturesClusterFailed, match=r"is the same program there\? RuntimeError: .*deserialization"):
+            compute_missing(store, tmp_path, pictures(tmp_path, 1), encoder, encoding=encoding)
+    finally:
+        cluster.end()
 
 
 def test_a_night_with_a_cluster(tmp_path: Path) -> None:
