@@ -25,6 +25,8 @@ from store.types import UtcDateTime, now
 
 log = logging.getLogger(__name__)
 
+_MACHINES_OWN_IDS = 0xEFFFFFFC  # Linux: the inode of the process ids' namespace that a machine boots with
+
 
 class LockHeld(StoreError):
     """Somebody else has the lock; the message says who and until when."""
@@ -42,7 +44,17 @@ class Lease:
 
 def new_holder() -> str:
     """A name for this process that no other has: host, process id, something random."""
-    return f"{socket.gethostname()[:80]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+    return f"{_host()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
+
+def _host() -> str:
+    """The machine; of a container that has it by its machine's name, the container too: its process ids are its own."""
+    name = socket.gethostname()[:80]
+    try:
+        ids = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not Linux
+        return name
+    return name if ids == _MACHINES_OWN_IDS else f"{name}/{ids}"
 
 
 def acquire_lock(database: Database, name: str, holder: str, ttl_s: float) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -118,3 +120,19 @@ def test_a_killed_holder_does_not_keep_the_lock(any_database_url: str, any_datab
 def test_holders_have_names_of_their_own() -> None:
     assert new_holder() != new_holder()
     assert len(new_holder()) <= 128
+
+
+def test_containers_that_share_a_host_name_are_not_taken_for_one_machine() -> None:
+    """A process id of the one says nothing about the other's: a living holder would seem to be gone."""
+    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no namespaces can be made here")
+    program = [sys.executable, "-c", "from store.locks import new_holder; print(new_holder())"]
+    root = Path(__file__).resolve().parents[2]
+    printed = subprocess.run([*unshare, *program], cwd=root, capture_output=True, text=True, check=True).stdout
+    inside, outside = (holder.rsplit(":", 2)[0] for holder in (printed.strip(), new_holder()))
+    assert inside.startswith(socket.gethostname()[:80])
+    assert inside != outside
