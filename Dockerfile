@@ -20,7 +20,7 @@ FROM python:3.13-slim
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends fonts-noto-color-emoji libfribidi0 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin boke \
+    && useradd --uid 10001 --no-log-init --home-dir /data --shell /usr/sbin/nologin boke \
     && install --directory --owner boke --group boke /data /models
 COPY --from=build /opt/boke /opt/boke
 COPY store /app/store
