@@ -18,36 +18,47 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.integer[Any]]
 PREFIX = "ngram_"  # of the arrays' names
 NOTHING = -1  # stands where the text has no second-last unit
-NAMES = tuple(PREFIX + name for name in ("share", "contexts", "sizes", "units", "counts"))
+DISCOUNTS = PREFIX + "discounts"
+NAMES = (*(PREFIX + name for name in ("share", "contexts", "sizes", "units", "counts")), DISCOUNTS)
 
 
 class Trigrams:
-    """Interpolated Witten-Bell smoothing (Witten & Bell 1991) over the two units before, for many rows at once.
+    """Interpolated Kneser-Ney smoothing (Kneser & Ney 1995) over the two units before, for many rows at once.
+
+    A part of each count is taken off and given to what is known from the last unit alone, and there again to what is known
+    from none. With one unit before or none it is counted after how many *different* units something stood, not how often:
+    "Francisco" is frequent, but follows "San" only. Bundles without discounts are smoothed as they were made, as Witten &
+    Bell (1991) do: with each context's kinds of followers for what is taken off.
 
     A context is one number: `second * (V + 1) + last`, where V stands for a second-last unit that does not count.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], vocabulary: int) -> None:
         """Take the arrays of `learn`."""
-        share, contexts, sizes, units, counts = (np.asarray(arrays[name]) for name in NAMES)
+        share, contexts, sizes, units, counts = (np.asarray(arrays[name]) for name in NAMES[:5])
         self.share, self.vocabulary = float(share[0]), vocabulary
-        self._contexts, self._units, self._counts = (
-            contexts.astype(np.int64),
-            units.astype(np.int64),
-            counts.astype(np.float32),
-        )
+        self._contexts, self._units = contexts.astype(np.int64), units.astype(np.int64)
         self._sizes = sizes.astype(np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)[:-1]]).astype(np.int64)
-        totals = np.add.reduceat(counts.astype(np.int64), self._starts)
-        self._scale = (1 / (totals + self._sizes)).astype(np.float32)  # of a context's counts
-        self._back = (self._sizes * self._scale).astype(np.float32)  # of what is known without the second-last unit
         self._keys = np.repeat(np.arange(len(contexts)), self._sizes) * vocabulary + self._units
+        totals = np.add.reduceat(counts.astype(np.int64), self._starts)
         last_only = self._contexts // (vocabulary + 1) == vocabulary
-        single = np.bincount(
-            self._units[np.repeat(last_only, self._sizes)], counts[np.repeat(last_only, self._sizes)], vocabulary
-        )
-        kinds = np.count_nonzero(single)
-        self._alone = ((single + kinds / vocabulary) / (single.sum() + kinds)).astype(np.float32)
+        here = np.repeat(last_only, self._sizes)
+        if DISCOUNTS in arrays:
+            none, one, two = (float(discount) for discount in arrays[DISCOUNTS])
+            off = np.where(last_only, one, two)
+            kept, taken = counts - np.repeat(off, self._sizes), off * self._sizes
+            single = np.bincount(self._units[here], minlength=vocabulary)
+            alone = (np.maximum(single - none, 0) + none * np.count_nonzero(single) / vocabulary) / single.sum()
+        else:
+            kept, taken, totals = counts, self._sizes, totals + self._sizes
+            plain = np.bincount(self._units[here], counts[here], vocabulary)
+            kinds = np.count_nonzero(plain)
+            alone = (plain + kinds / vocabulary) / (plain.sum() + kinds)
+        self._counts = kept.astype(np.float32)
+        self._scale = (1 / totals).astype(np.float32)  # of a context's counts
+        self._back = (taken / totals).astype(np.float32)  # of what is known without the second-last unit
+        self._alone = alone.astype(np.float32)
 
     @staticmethod
     def learn(
@@ -59,15 +70,15 @@ class Trigrams:
         line = np.concatenate([part for text in texts for part in ([bos], np.asarray(text, np.int64), [eos])])
         unit, last = line[1:], line[:-1]
         second = np.concatenate([[eos], line[:-2]])
-        inside, deep = unit != bos, last != bos
-        contexts = np.concatenate(
-            [
-                _context(vocabulary, last[inside], vocabulary),
-                _context(second[inside & deep], last[inside & deep], vocabulary),
-            ]
-        )
-        followed = np.concatenate([unit[inside], unit[inside & deep]])
-        keys, counts = np.unique(contexts * vocabulary + followed, return_counts=True)
+        triple, begins = (unit != bos) & (last != bos), last == bos
+        three = _context(second[triple], last[triple], vocabulary) * vocabulary + unit[triple]
+        triples, often = np.unique(three, return_counts=True)
+        # Each kind of triple counts once for its last two units; nothing stands before a text's first that could vary.
+        two = np.concatenate([triples % ((vocabulary + 1) * vocabulary), bos * vocabulary + unit[begins]])
+        pairs, varied = np.unique(two, return_counts=True)
+        preceded = np.unique(pairs % vocabulary, return_counts=True)[1]
+        keys = np.concatenate([triples, vocabulary * (vocabulary + 1) * vocabulary + pairs])
+        counts = np.concatenate([often, varied])
         found, sizes = np.unique(keys // vocabulary, return_counts=True)
         values = (
             np.array([share], np.float16),
@@ -75,6 +86,7 @@ class Trigrams:
             sizes.astype(np.int32),
             (keys % vocabulary).astype(np.int32),
             counts.astype(np.int32),
+            np.array([_discount(level) for level in (preceded, varied, often)], np.float16),
         )
         return {name: np.asarray(value) for name, value in zip(NAMES, values, strict=True)}
 
@@ -125,3 +137,9 @@ class Trigrams:
 
 def _context(second: Ints | int, last: Ints, vocabulary: int) -> Ints:
     return np.asarray(second, np.int64) * (vocabulary + 1) + last
+
+
+def _discount(counts: Ints) -> float:
+    """What is taken off each count (Ney, Essen & Kneser 1994); between 0 and 1 even where hardly anything was counted."""
+    once, twice = np.count_nonzero(counts == 1), np.count_nonzero(counts == 2)
+    return (once + 1) / (once + 2 * twice + 2)
