@@ -169,7 +169,8 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     else:
         scaled = values.astype(np.float32)
         if low < 0 or high > 255:
-            scaled = (scaled - low) * (255.0 / max(high - low, 1e-12))
+            # Halves: the distance of the least from the greatest may be more than 32 bits hold.
+            scaled = (scaled * 0.5 - low * 0.5) * (255.0 / max(high * 0.5 - low * 0.5, 1e-12))
         elif image.mode == "F" and high <= 1:
             scaled *= 255.0
         grey = scaled.clip(0, 255).round().astype(np.uint8)

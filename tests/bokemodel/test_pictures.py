@@ -178,6 +178,13 @@ def test_floating_point_without_numbers() -> None:
     assert open_picture(encode(Image.fromarray(values), "TIFF")).size == (4, 4)
 
 
+@pytest.mark.filterwarnings("error")
+def test_floating_point_from_end_to_end() -> None:
+    values = np.array([[-3.4e38, 0.0, 3.4e38]], np.float32)
+    picture = open_picture(encode(Image.fromarray(values), "TIFF"))
+    assert [picture.getpixel((x, 0)) for x in range(3)] == [(0, 0, 0), (128, 128, 128), (255, 255, 255)]
+
+
 def test_lab() -> None:
     lab = ImageCms.profileToProfile(
         photo(), ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), outputMode="LAB"
