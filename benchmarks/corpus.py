@@ -5,7 +5,7 @@
 Each step runs in a process of its own, so that its peak is its own. The jokes are 5 to 40 characters long and spread
 unevenly over the odai (a few have thousands, most have a handful), the odai over the pictures. Steps: `import` a file,
 import it `again` (nothing changes), `read` what training reads, `filter` it, `export` it, count `stats`; for the page, count
-its `figures` and `find` pictures by a word.
+its `figures` and `find` pictures by a word. At the end: what a joke takes in the database, with its odai and picture.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.answers import size as database_size
 from store.corpus import read_pictures
 from store.database import Database, open_database
 from store.figures import corpus_figures
@@ -124,6 +125,15 @@ def peak_mb() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
+def bytes_of(url: str) -> int:
+    """How large a database is."""
+    opened = open_database(url)
+    try:
+        return database_size(opened)
+    finally:
+        opened.close()
+
+
 def run_step(name: str, url: str, folder: Path) -> Step:
     """One step in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.corpus", "--step", name, "--database", url, "--folder", str(folder)]
@@ -149,7 +159,7 @@ def main(
         took = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
         print(json.dumps({"jokes": count, **took, "peak_mb": peak_mb()}))
         return
-    console = Console()
+    console, grown = Console(), list[str]()
     table = Table("jokes", "step", "of them", "seconds", "CPU", "a second", "peak MB", box=None)
     for column in table.columns[2:]:
         column.justify = "right"
@@ -158,12 +168,14 @@ def main(
             place = Path(name)
             write_synthetic(place, size, odai, pictures)
             url = database or f"sqlite:///{place / 'boke.db'}"
+            empty = bytes_of(url)
             for each in STEPS:
                 done = run_step(each, url, place)
                 numbers = (done.seconds, done.cpu_seconds, done.jokes / max(done.seconds, 1e-9), done.peak_mb)
                 table.add_row(f"{size:,}", each, f"{done.jokes:,}", *(f"{number:,.1f}" for number in numbers))
                 log.info("%s: %s", f"{size:,}", done)
-    console.print(table)
+            grown.append(f"{size:,} jokes: {(bytes_of(url) - empty) / size:,.0f} bytes each in the database")
+    console.print(table, *grown, sep="\n", highlight=False)
 
 
 if __name__ == "__main__":

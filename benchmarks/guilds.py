@@ -49,6 +49,7 @@ class Cost:
     vote: float
     picture: float
     worker_picture: float
+    requests: float  # to Discord's API, for each answered picture
 
 
 async def cost(guilds: int, shards: int, messages: int, pictures: int, folder: Path) -> Cost:
@@ -96,10 +97,12 @@ async def cost(guilds: int, shards: int, messages: int, pictures: int, folder: P
 
             message, reaction = await spent(talk(), messages), await spent(react("🍣"), messages)
             vote, in_worker = await spent(react("👍"), messages), _computed(worker)
+            asked = len(server.requests_to("POST", ""))
             picture = await spent(show(), pictures)
+            requests = (len(server.requests_to("POST", "")) - asked) / pictures
             in_worker = (_computed(worker) - in_worker) / pictures
             memory = process.memory_info().rss
-            return Cost(guilds, memory, start, ready, message, reaction, vote, picture, in_worker)
+            return Cost(guilds, memory, start, ready, message, reaction, vote, picture, in_worker, requests)
         finally:
             if bot.returncode is None:
                 bot.terminate()
@@ -164,6 +167,7 @@ def table_of(costs: list[Cost]) -> Table:
         ("the same in the worker, ms", lambda cost: cost.worker_picture),
     ):
         table.add_row(name, *(f"{1000 * take(cost):.2f}" for cost in costs))
+    table.add_row("requests to Discord's API for it", *(f"{cost.requests:.1f}" for cost in costs))
     return table
 
 

@@ -1,8 +1,9 @@
 """A whole reply, from posted bytes to ranked jokes, and where its time goes.
 
 `python -m benchmarks.reply [--backend chainer|onnxruntime] [PHOTO...]` runs what a worker runs for each picture: decode the
-bytes, encode, sample the candidates, rerank. It prints the median and the 95th percentile of each step and of the whole, and
-the whole as a multiple of the encoder's own time in the same run.
+bytes, encode, sample the candidates, rerank; and apart from it the card, which a channel may want with its answers. It prints
+the median and the 95th percentile of each step and of the whole, and the whole as a multiple of the encoder's own time in the
+same run.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from bokemodel.encoders import load_encoder
 from bokemodel.model import BokeModel
 from bokemodel.pictures import open_picture
 from bokemodel.search import rerank, sample
+from bot import worker
+from bot.worker import CardJob
 
 PHOTOS = Path(__file__).resolve().parents[1] / "tests" / "data"
+CARD_EVERY = 5  # rounds
 STEPS = ("decode", "encode", "sample", "rerank")
 
 
@@ -52,6 +56,10 @@ def main(
                 for step, spent in zip(STEPS, np.diff(marks), strict=True):
                     seconds[step].append(float(spent))
                 seconds["whole reply"].append(marks[-1] - marks[0])
+            if number % CARD_EVERY == 0:
+                began = time.perf_counter()
+                worker.draw(CardJob(data, found[0][0].text))
+                seconds["a card, apart"].append(time.perf_counter() - began)
     table = Table("step", "median ms", "95th percentile ms", title=f"{backend}, {model.settings.candidates} candidates")
     for step, values in seconds.items():
         table.add_row(step, f"{1000 * np.median(values):.1f}", f"{1000 * np.percentile(values, 95):.1f}")

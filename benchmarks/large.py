@@ -1,0 +1,190 @@
+"""What a very large corpus costs a training run: memory and seconds of each part, each in a process of its own.
+
+    python -m benchmarks.large [--jokes N]... [--per-picture N] [--batches N]
+
+The jokes are synthetic, the vectors random; all else is what the night runs. `select` writes down which jokes are trained on,
+`cut` cuts them into units, `begin` is all that comes before the first batch (looking up vectors, what the live model knows, the
+normaliser, the word layer, weights, the epoch's order), `train` some batches of the default recipe, `pictures` the list of
+training pictures that the bundle carries, written and read again.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.corpus import WORDS, peak_mb
+from bokemodel.encoders import load_encoder
+from training.corpus import Joke
+from training.dataset import Dataset
+from training.features import FeatureStore
+from training.fitting import choose_start, fit, load_tokens
+from training.recipe import load_recipe
+from training.selection import Selection, read_selection, write_selection
+from training.train import Step
+
+SEEN = "seen.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Seconds of a part, of how many jokes (`train`: those of its batches), and the most memory of its process, in MB."""
+
+    jokes: int
+    seconds: float
+    peak_mb: float
+
+
+class _Enough(Exception):
+    """As many batches were trained as were asked for."""
+
+
+def jokes_of(count: int, per_picture: int) -> Iterator[Joke]:
+    """Synthetic jokes, a picture's together; the same numbers give the same jokes."""
+    rng = random.Random(0)
+    for number in range(count):
+        digest, text = digest_of(number // per_picture), "".join(rng.choices(WORDS, k=rng.randint(2, 14)))
+        side = "dev" if number // per_picture % 10 == 0 else "train"
+        yield Joke(picture=digest, text=text, split=side, stars=float(int(rng.expovariate(0.05))))  # type: ignore[arg-type]
+
+
+def digest_of(picture: int) -> str:
+    return f"{picture:016x}{picture * 0x9E3779B97F4A7C15 % 2**64:016x}{0:032x}"
+
+
+def write_vectors(folder: Path, pictures: int) -> None:
+    """Random vectors, as many numbers in each as the encoder's have."""
+    store, rng = FeatureStore.open(folder, load_encoder("efficientnet-lite0")), np.random.default_rng(0)
+    with store.adding() as adder:
+        for start in range(0, pictures, 4096):
+            stop = min(start + 4096, pictures)
+            vectors = np.maximum(rng.standard_normal((stop - start, store.dim), np.float32), 0)
+            adder.add([digest_of(picture) for picture in range(start, stop)], vectors)
+
+
+def select(folder: Path, jokes: int, per_picture: int, _batches: int) -> Part:
+    began = time.perf_counter()
+    for _ in jokes_of(jokes, per_picture):
+        pass
+    making = time.perf_counter() - began
+    began = time.perf_counter()
+    write_selection(jokes_of(jokes, per_picture), (), folder / "selection", dict)
+    return Part(jokes, time.perf_counter() - began - making, peak_mb())
+
+
+def cut(folder: Path, jokes: int, _per_picture: int, _batches: int) -> Part:
+    texts = _selection(folder).texts
+    start = choose_start(texts, load_recipe("default"), load_encoder("efficientnet-lite0"), None, folder, 0)
+    began = time.perf_counter()
+    load_tokens(folder, texts, start.tokenizer, lambda _: None)
+    return Part(jokes, time.perf_counter() - began, peak_mb())
+
+
+def begin(folder: Path, jokes: int, per_picture: int, _batches: int) -> Part:
+    return _train(folder, jokes, per_picture, 1)[0]
+
+
+def train(folder: Path, jokes: int, per_picture: int, batches: int) -> Part:
+    return _train(folder, jokes, per_picture, batches)[1]
+
+
+def pictures(folder: Path, jokes: int, _per_picture: int, _batches: int) -> Part:
+    selection, store = _selection(folder), FeatureStore.open(folder, load_encoder("efficientnet-lite0"))
+    listed = Dataset.of(selection, store, frozenset()).training_pictures()
+    began = time.perf_counter()
+    (folder / SEEN).write_text(json.dumps(listed, indent=1), encoding="utf-8")
+    seen = json.loads((folder / SEEN).read_bytes())
+    spent = time.perf_counter() - began
+    assert len(seen) == len(listed)
+    return Part(jokes, spent, peak_mb())
+
+
+def _train(folder: Path, jokes: int, per_picture: int, batches: int) -> tuple[Part, Part]:
+    """What comes before the first batch, with a live model that knows all pictures but the held-out ones; and some batches."""
+    recipe, encoder = load_recipe("default"), load_encoder("efficientnet-lite0")
+    began = time.perf_counter()
+    selection, store = _selection(folder), FeatureStore.open(folder, encoder)
+    seen = frozenset(digest_of(picture) for picture in range(jokes // per_picture) if picture % 10)
+    dataset = Dataset.of(selection, store, seen)
+    start = choose_start(selection.texts, recipe, encoder, None, folder, 0)
+    tokens = load_tokens(folder, selection.texts, start.tokenizer, lambda _: None)
+    marks: list[float] = []
+
+    def stop(step: Step) -> None:
+        marks.append(time.perf_counter())
+        if step.done == batches:
+            raise _Enough
+
+    with tempfile.TemporaryDirectory(dir=folder) as run, suppress(_Enough):
+        fit(
+            dataset, tokens, recipe, start, encoder, folder=Path(run), seed=0, vote_weight=1.0, device="cpu", created="",
+            on_epoch=lambda _: None, on_step=stop,
+        )  # fmt: skip
+    trained = recipe.train.batch_size * (len(marks) - 1)
+    return Part(jokes, marks[0] - began, peak_mb()), Part(trained, marks[-1] - marks[0], peak_mb())
+
+
+def _selection(folder: Path) -> Selection:
+    found = read_selection(folder / "selection")
+    assert found is not None
+    return found
+
+
+PARTS: dict[str, Callable[[Path, int, int, int], Part]] = {
+    "select": select, "cut": cut, "begin": begin, "train": train, "pictures": pictures,
+}  # fmt: skip
+
+
+def run_part(name: str, folder: Path, jokes: int, per_picture: int, batches: int) -> Part:
+    """One part in a process of its own."""
+    numbers = ["--jokes", str(jokes), "--per-picture", str(per_picture), "--batches", str(batches)]
+    command = [sys.executable, "-m", "benchmarks.large", "--part", name, "--folder", str(folder), *numbers]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return Part(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(
+    jokes: Annotated[list[int] | None, typer.Option(help="How many; more than once: to compare.")] = None,
+    per_picture: Annotated[int, typer.Option(min=1, help="Jokes of each picture.")] = 6,
+    batches: Annotated[int, typer.Option(min=2, help="That are trained, to see how long they take.")] = 200,
+    part: Annotated[str, typer.Option(hidden=True)] = "",
+    folder: Annotated[Path, typer.Option(hidden=True)] = Path(),
+) -> None:
+    """Measure."""
+    sizes = jokes or [100_000, 500_000]
+    if part:
+        found = PARTS[part](folder, sizes[0], per_picture, batches)
+        print(json.dumps(found.__dict__))
+        return
+    table = Table("jokes", "pictures", "part", "seconds", "jokes a second", "peak MB", box=None)
+    for size in sizes:
+        with tempfile.TemporaryDirectory(prefix="boke-large-") as name:
+            place = Path(name)
+            write_vectors(place, -(-size // per_picture))
+            for each in PARTS:
+                done = run_part(each, place, size, per_picture, batches)
+                numbers = (f"{done.seconds:.1f}", f"{done.jokes / done.seconds:,.0f}", f"{done.peak_mb:,.0f}")
+                table.add_row(f"{size:,}", f"{size // per_picture:,}", each, *numbers)
+            listed = (place / SEEN).stat().st_size
+            table.add_row(f"{size:,}", "", "their list, MB", "", "", f"{listed / 2**20:.1f}")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
