@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import sentencepiece as spm
 
@@ -23,17 +24,26 @@ class Tokenizer:
         self._processor = spm.SentencePieceProcessor(model_proto=model)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocabulary: int, *, seed: int = 0, coverage: float = 1.0) -> Tokenizer:
+    def train(
+        cls,
+        texts: Iterable[str],
+        vocabulary: int,
+        *,
+        seed: int = 0,
+        coverage: float = 1.0,
+        method: Literal["unigram", "bpe"] = "unigram",
+    ) -> Tokenizer:
         """Learn at most `vocabulary` units (256 of them bytes) from texts. Same texts in the same order, same units.
 
         coverage: share of all characters written that units of their own are made for; rarer ones are spelled in bytes.
+        method: "unigram" (Kudo 2018) or "bpe" (Sennrich et al. 2016).
         """
         out = io.BytesIO()
         spm.set_random_generator_seed(seed)
         spm.SentencePieceTrainer.train(
             sentence_iterator=iter([text for text in texts if text]),
             model_writer=out,
-            model_type="unigram",
+            model_type=method,
             vocab_size=vocabulary,
             hard_vocab_limit=False,
             character_coverage=coverage,

@@ -67,7 +67,9 @@ CHANGES = (
     Change("article, shuffled", ARTICLE, train={"shuffle": True}),
     Change("article, like lengths for equal ones", ARTICLE, train={"shuffle": True, "equal_lengths": False}),
     Change("article, one joke per picture", ARTICLE, per_picture=1),
-    Change("article, sentencepiece units", ARTICLE, tokenizer={"kind": "sentencepiece", "units": 2000}),
+    Change(
+        "article, sentencepiece units", ARTICLE, tokenizer={"kind": "sentencepiece", "method": "unigram", "units": 2000}
+    ),
     Change("article, dropout", ARTICLE, decoder={"dropout": 0.35}),
     Change("article, 256 for 100", ARTICLE, decoder={"embed": 256, "hidden": 256}),
     Change("article, falling learning rate", ARTICLE, train={"final_rate": 0.05, "warm_up": 0.02}),

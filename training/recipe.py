@@ -80,7 +80,7 @@ class Recipe:
 
     name: str = "default"
     language: str = "auto"
-    trigrams: float = 0.2
+    trigrams: float = 0.4
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     decoder: DecoderSizes = field(default_factory=DecoderSizes)
     train: TrainConfig = field(default_factory=TrainConfig)

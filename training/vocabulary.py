@@ -30,11 +30,14 @@ class TokenizerConfig:
     Attributes:
         kind: "sentencepiece", or "words": the article's closed vocabulary of all words, by MeCab where the text is Japanese.
         units: at most; a small corpus gets fewer. Words are as many as there are.
+        method: of sentencepiece. "unigram" keeps the units that the whole corpus is likeliest with, of a small corpus rather
+            stems and endings than words; "bpe" joins the most frequent pair of units again and again.
         sample: texts that the units are learned from, at most.
     """
 
     kind: Literal["sentencepiece", "words"] = "sentencepiece"
     units: int = 2000
+    method: Literal["unigram", "bpe"] = "bpe"
     sample: int = 200_000
 
 
@@ -50,7 +53,7 @@ def train_tokenizer(texts: Sequence[str], config: TokenizerConfig, seed: int) ->
         coverage = max(LEAST_COVERAGE, int(written[max(room, 1) - 1]) / total)
         alone = int(np.searchsorted(written, coverage * total)) + 1
     units = max(BYTES + alone + 1, min(config.units, BYTES + alone + total // CHARACTERS_PER_UNIT))
-    return Tokenizer.train(texts, units, seed=seed, coverage=coverage)
+    return Tokenizer.train(texts, units, seed=seed, coverage=coverage, method=config.method)
 
 
 def fits(tokenizer: Tokenizer, texts: Sequence[str], made_for_them: Tokenizer) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -31,33 +32,52 @@ def test_language(texts: list[str], language: str) -> None:
     assert language_of(texts) == language
 
 
-def test_a_small_corpus_gets_few_units() -> None:
-    assert len(train_tokenizer(["猫"], TokenizerConfig(), 0)) < 300
-    assert 300 < len(train_tokenizer(list(LINES), TokenizerConfig(), 0)) < 600
+@pytest.fixture(params=["unigram", "bpe"])
+def method(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
-def test_no_more_units_than_asked_for() -> None:
-    assert len(train_tokenizer(ENGLISH * 2000, TokenizerConfig(units=320), 0)) <= 320
+def test_a_small_corpus_gets_few_units(method: Any) -> None:
+    assert len(train_tokenizer(["猫"], TokenizerConfig(method=method), 0)) < 300
+    assert 300 < len(train_tokenizer(list(LINES), TokenizerConfig(method=method), 0)) < 600
 
 
-def test_thousands_of_different_characters() -> None:
+def test_no_more_units_than_asked_for(method: Any) -> None:
+    assert len(train_tokenizer(ENGLISH * 2000, TokenizerConfig(units=320, method=method), 0)) <= 320
+
+
+def test_frequent_words_are_one_unit() -> None:
+    """Joined by bpe as often as they stand there, whatever unlikelier cuts there are."""
+    tokenizer = train_tokenizer(ENGLISH * 50, TokenizerConfig(method="bpe"), 0)
+    assert [tokenizer.decode([unit]) for unit in tokenizer.encode("the cat is in a box")] == [
+        "the",
+        " cat",
+        " is",
+        " in",
+        " a",
+        " box",
+    ]
+
+
+def test_thousands_of_different_characters(method: Any) -> None:
     rng = random.Random(0)
     texts = ["".join(chr(0x4E00 + min(int(rng.expovariate(1 / 400)), 6000)) for _ in range(20)) for _ in range(3000)]
-    tokenizer = train_tokenizer(texts, TokenizerConfig(units=1200), 0)
+    tokenizer = train_tokenizer(texts, TokenizerConfig(units=1200, method=method), 0)
     assert len(tokenizer) < 2500
     assert all(
         tokenizer.decode(tokenizer.encode(text)) == text for text in texts[:50]
     )  # rare ones are spelled in bytes
 
 
-def test_every_text_comes_back() -> None:
-    tokenizer = train_tokenizer(list(LINES), TokenizerConfig(), 0)
+def test_every_text_comes_back(method: Any) -> None:
+    tokenizer = train_tokenizer(list(LINES), TokenizerConfig(method=method), 0)
     for text in (*LINES, "見たことのない漢字：鬱 🐈", "abc"):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-def test_same_texts_same_units() -> None:
-    assert train_tokenizer(ENGLISH, TokenizerConfig(), 0).model == train_tokenizer(ENGLISH, TokenizerConfig(), 0).model
+def test_same_texts_same_units(method: Any) -> None:
+    config = TokenizerConfig(method=method)
+    assert train_tokenizer(ENGLISH, config, 0).model == train_tokenizer(ENGLISH, config, 0).model
 
 
 def test_what_fits() -> None:
