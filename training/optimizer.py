@@ -52,10 +52,14 @@ def make_optimizer(decoder: Decoder, learning_rate: float, clip: float, weight_d
 
     Args:
         clip: the longest that the whole gradient may be.
-        weight_decay: share of each weight that is taken off at every step.
+        weight_decay: share of each weight, but for biases, that is taken off at every step (Loshchilov & Hutter 2019).
+            It can be changed later, as `weight_decay_rate`.
     """
     optimizer = BlockedAdam(learning_rate, weight_decay_rate=weight_decay)
     optimizer.setup(decoder)
+    for parameter in decoder.params():
+        if parameter.ndim == 1:
+            parameter.update_rule.hyperparam.weight_decay_rate = 0.0
     for name in decoder.fixed:  # only now: before the set-up a link has no rule to switch off
         decoder[name].disable_update()
     optimizer.add_hook(chainer.optimizer_hooks.GradientClipping(clip))

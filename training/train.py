@@ -41,7 +41,9 @@ class TrainConfig:
     final_rate: float = 0.05  # of the learning rate, at the end of a cosine
     warm_up: float = 0.02  # share of all steps
     clip: float = 5.0  # norm of the gradient
-    weight_decay: float = 0.0
+    weight_decay: float = (
+        0.0  # share of each weight, but for biases, that is taken off in an epoch, however many steps it has
+    )
     smoothing: float = 0.0
     average: float = 0.25  # share of the epochs, at the end, whose weights are averaged
     patience: int = 0  # epochs without a better dev loss after which training ends; 0: never
@@ -221,7 +223,7 @@ class _Run:
     def __init__(self, decoder: Decoder, config: TrainConfig, has_dev: bool) -> None:
         self.decoder, self.config, self.has_dev = decoder, config, has_dev
         decoder.carry_state(config.carry_state)
-        self.optimizer = make_optimizer(decoder, config.learning_rate, config.clip, config.weight_decay)
+        self.optimizer = make_optimizer(decoder, config.learning_rate, config.clip)
         self.average = WeightAverage(decoder)
         self.first_averaged = config.epochs - max(1, round(config.epochs * config.average)) + 1
         self.best: dict[str, Floats] = {}
@@ -234,6 +236,7 @@ class _Run:
         """Learn from one batch."""
         progress = (self.number - 1 + self.done / count) / self.config.epochs
         self.optimizer.alpha = _rate(self.config, progress)
+        self.optimizer.weight_decay_rate = self.config.weight_decay / count
         with _chainer_seed(self.config.seed, self.number, self.done):
             self.optimizer.update(self.decoder.loss, pictures, batch, self.config.smoothing)
         self.last_loss = float(self.decoder.last_loss)

@@ -26,7 +26,7 @@ from training.train import (
 
 BOS, EOS = 1, 2
 SIZES = DecoderConfig(vocabulary=20, feature_dim=6, embed=12, hidden=12, tied=True, dropout=0.3)
-CONFIG = TrainConfig(epochs=5, batch_size=8, learning_rate=1e-2, average=0.4, seed=7)
+CONFIG = TrainConfig(epochs=5, batch_size=8, learning_rate=1e-2, weight_decay=0.02, average=0.4, seed=7)
 
 
 class Killed(BaseException):
@@ -104,6 +104,14 @@ def test_a_carried_state_survives_a_kill(tmp_path: Path, kill: int) -> None:
     continued, continued_epochs = run(Snapshots(tmp_path), config=config)
     assert same_weights(unbroken, continued)
     assert [replace(e, seconds=0.0) for e in continued_epochs] == [replace(e, seconds=0.0) for e in epochs]
+
+
+@pytest.mark.parametrize("batch_size", [1, 50])
+def test_weights_decay_by_the_epoch(batch_size: int) -> None:
+    config = TrainConfig(epochs=2, batch_size=batch_size, learning_rate=1e-12, weight_decay=0.1, average=0.0)
+    decoder, _ = run(config=config, dev=None)  # average: of the last epoch alone
+    left = (1 - 0.1 * batch_size / 50) ** (100 / batch_size)
+    np.testing.assert_allclose(decoder.arrays()["lstm_u"], Decoder(SIZES, seed=3).arrays()["lstm_u"] * left, rtol=1e-4)
 
 
 def test_a_killed_run_does_not_start_over(tmp_path: Path) -> None:
