@@ -31,10 +31,11 @@ log = logging.getLogger(__name__)
 PICTURES = 16  # in a parcel: an answer that needs the worker waits for one of them to be done
 PARCEL_BYTES = 8 * 2**20  # that a parcel holds, unless one picture has more: all of it goes through the scheduler
 AHEAD = 2  # parcels under way for each of engine.workers, so that none waits for the next
-DEATHS = (
-    2  # of a parcel's worker, after which its pictures go alone; and of a lone picture's, after which it is given up
-)
-IN_A_ROW = 10  # deaths with no vector between them, for each parcel under way: then it is not the pictures
+DEATHS = 2  # of a parcel's worker, after which its pictures go alone; of a lone picture's, after which it is given up
+# In a row, with no vector between them: then it is not the pictures.
+MOST_DEATHS = 10  # for each parcel under way
+MOST_LOST = 20  # connections
+MOST_SILENCES = 8  # after which workers were replaced; a scheduler may give the same parcel to four of them
 PRIORITY = -1  # people who wait for an answer come first
 
 
@@ -61,7 +62,7 @@ class ClusterEncoding:
         self._again: deque[_Parcel] = deque()
         self._suspects: list[_Parcel] = []
         self._heard = 0.0  # when something last came back
-        self._deaths = 0  # since then
+        self._deaths = self._lost = self._silences = 0  # since there was a vector
         self._max_pixels = 0
 
     def __call__(
@@ -69,6 +70,9 @@ class ClusterEncoding:
     ) -> Generator[Encoded]:
         """Raises: FeaturesClusterFailed: no scheduler, no worker, or one with another network; and what `batches` raises."""
         self._max_pixels = max_pixels
+        self._deaths = self._lost = self._silences = 0
+        self._again.clear()
+        self._suspects.clear()
         source = _parcels(batches, data_dir)
         try:
             while True:
@@ -127,9 +131,13 @@ class ClusterEncoding:
                 said = " ".join(f"{type(error).__name__}: {error}".split())
                 raise FeaturesClusterFailed(f"the cluster cannot encode; is the same program there? {said}") from error
             else:
-                self._heard, self._deaths = time.monotonic(), 0
+                self._heard = time.monotonic()
+                self._deaths = self._lost = self._silences = 0
                 yield result
         if lost is not None:
+            self._lost += 1
+            if self._lost > MOST_LOST:
+                raise FeaturesClusterFailed(f"the connection to the cluster does not hold: {lost}")
             log.warning("connecting to the cluster again: %s", lost)
             self._again.extend(self._under_way.values())
             self._drop()
@@ -137,7 +145,8 @@ class ClusterEncoding:
     def _silence(self) -> None:
         """Nothing has come back for too long. Workers that have something to do are replaced, which loses it."""
         assert self._executor is not None
-        if not self._executor.evict():
+        self._silences += 1
+        if self._silences > MOST_SILENCES or not self._executor.evict():
             raise FeaturesClusterFailed(
                 f"no worker of the cluster at {self._engine.address} has answered in "
                 f"{self._engine.start_timeout_s:g} s; the vectors computed so far are kept"
@@ -148,7 +157,7 @@ class ClusterEncoding:
         """A worker died that had this parcel."""
         parcel.deaths += 1
         self._deaths += 1
-        if self._deaths > IN_A_ROW * self._most:
+        if self._deaths > MOST_DEATHS * self._most:
             raise FeaturesClusterFailed(f"the cluster's workers die of whatever they are sent: {error}")
         if parcel.deaths < DEATHS:
             self._again.append(parcel)
@@ -156,7 +165,7 @@ class ClusterEncoding:
             pairs = zip(parcel.pictures, parcel.data, strict=True)
             self._suspects.extend(_Parcel([picture], [data], alone=True) for picture, data in pairs)
         else:
-            self._heard = time.monotonic()
+            self._heard, self._silences = time.monotonic(), 0
             yield _nothing(f"{parcel.pictures[0].path}: workers of the cluster die of it")
 
     def _unpacked(self, parcel: _Parcel, result: Vectors | Unfit) -> Encoded:

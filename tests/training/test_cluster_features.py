@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,6 +75,18 @@ def local(folder: Path, some: Sequence[StoredPicture], encoder: Encoder) -> Feat
     store = FeatureStore.open(folder / "local", encoder)
     compute_missing(store, folder, some, encoder)
     return store
+
+
+def after_sending(encoding: ClusterEncoding, act: Callable[[], object]) -> ClusterEncoding:
+    """It does this after each parcel that it sends."""
+    send = encoding._send
+
+    def sending(parcel: Any) -> None:
+        send(parcel)
+        act()
+
+    encoding._send = sending  # type: ignore[method-assign]
+    return encoding
 
 
 def test_the_same_vectors_as_here_and_the_same_words_for_what_has_none(
@@ -180,7 +193,7 @@ def test_workers_that_hang_die_and_join_and_a_scheduler_that_restarts_cost_no_pi
                 others.append(cluster.worker("b"))
             if number == 48:
                 kill(scheduler)
-                others[0].wait(30)  # dask's workers leave with their scheduler; a service manager starts them again
+                kill(others[0])  # dask's workers leave with their scheduler; a service manager starts them again
                 cluster.scheduler()
                 others.append(cluster.worker("b"))
             yield picture
@@ -218,7 +231,7 @@ def test_a_picture_that_workers_die_of_is_named(
         assert len(store) == 11
 
         # Where they die of every picture it is not the pictures.
-        monkeypatch.setattr(cluster_features, "IN_A_ROW", 1)
+        monkeypatch.setattr(cluster_features, "MOST_DEATHS", 1)
         for picture in some[:8]:
             (tmp_path / picture.path).write_bytes(deadly.KILLS)
         with pytest.raises(FeaturesClusterFailed, match="workers die of whatever they are sent"):
@@ -227,13 +240,34 @@ def test_a_picture_that_workers_die_of_is_named(
         cluster.end()
 
 
-def test_no_scheduler(encoder: Encoder, tmp_path: Path) -> None:
-    nowhere = Cluster(tmp_path)
-    encoding = ClusterEncoding(engine(nowhere, start_timeout_s=1), CHOICE, encoder)
-    with pytest.raises(FeaturesClusterFailed, match=f"the cluster at {nowhere.address} cannot be reached"):
-        compute_missing(
-            FeatureStore.open(tmp_path, encoder), tmp_path, pictures(tmp_path, 1), encoder, encoding=encoding
-        )
+def test_no_scheduler_and_one_that_goes(encoder: Encoder, tmp_path: Path) -> None:
+    cluster, store, some = Cluster(tmp_path), FeatureStore.open(tmp_path, encoder), pictures(tmp_path, 1)
+    encoding = ClusterEncoding(engine(cluster, start_timeout_s=1), CHOICE, encoder)
+    cannot = f"the cluster at {cluster.address} cannot be reached"
+    with pytest.raises(FeaturesClusterFailed, match=cannot):
+        compute_missing(store, tmp_path, some, encoder, encoding=encoding)
+    try:
+        scheduler = cluster.scheduler()
+        cluster.reachable()
+        encoding = after_sending(encoding, lambda: kill(scheduler))
+        with pytest.raises(FeaturesClusterFailed, match=cannot):
+            compute_missing(store, tmp_path, some, encoder, encoding=encoding)
+    finally:
+        cluster.end()
+
+
+def test_a_connection_that_does_not_hold(
+    cluster: Cluster, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_features, "encode", deadly.encode)
+    some = pictures(tmp_path, 2)
+    (tmp_path / some[1].path).write_bytes(deadly.LOST)
+    encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
+    with pytest.raises(FeaturesClusterFailed, match="the connection to the cluster does not hold"):
+        compute_missing(FeatureStore.open(tmp_path, encoder), tmp_path, some, encoder, encoding=encoding)
+    (tmp_path / some[1].path).write_bytes(PHOTOS[0].read_bytes())
+    store = FeatureStore.open(tmp_path / "b", encoder)  # what was to be sent again there is forgotten here
+    assert compute_missing(store, tmp_path, some[:1], encoder, encoding=encoding).computed == 1
 
 
 def test_another_program_there(encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,15 +291,15 @@ def test_a_night_with_a_cluster(tmp_path: Path) -> None:
     try:
         cluster.scheduler()
         cluster.reachable()
-        code, _, err = finish(start(tmp_path, *arguments, **variables, BOKE__ENGINE__START_TIMEOUT_S="4"))
+        code, _, err = finish(start(tmp_path, *arguments, **variables, BOKE__ENGINE__START_TIMEOUT_S="3"))
         assert code == FAILED
         (line,) = [line for line in err.splitlines() if line.startswith("retrain: ")]
         assert line == (
-            f"retrain: no worker of the cluster at {cluster.address} has answered in 4 s; "
+            f"retrain: no worker of the cluster at {cluster.address} has answered in 3 s; "
             "the vectors computed so far are kept"
         )
         cluster.worker()
-        code, out, err = finish(start(tmp_path, "--recipe", str(recipe), **variables))
+        code, out, err = finish(start(tmp_path, "--recipe", str(recipe), "--force-publish", **variables))
         assert code == PUBLISHED, err
         assert f"{len(PHOTOS)} pictures encoded, 0 known, 0 unreadable" in out
     finally:
@@ -282,13 +316,7 @@ def test_a_run_that_waits_for_a_worker_can_be_stopped(encoder: Encoder, tmp_path
         cluster.scheduler()
         store = FeatureStore.open(tmp_path, encoder)
         encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
-        sent = encoding._send
-
-        def sending(parcel: object) -> None:
-            sent(parcel)  # type: ignore[arg-type]
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-
-        encoding._send = sending  # type: ignore[method-assign]
+        encoding = after_sending(encoding, lambda: signal.setitimer(signal.ITIMER_REAL, 0.2))
         with pytest.raises(Stopped):
             compute_missing(store, tmp_path, pictures(tmp_path, 3), encoder, encoding=encoding)
     finally:
