@@ -46,7 +46,7 @@ class Ids:
 
 def products(network: Network, rows: int, steps: int) -> None:
     """The matrix products of as many rows and steps, and nothing else."""
-    h = np.zeros((rows, network.hidden), np.float32)
+    h = np.zeros((rows, len(network.reads)), np.float32)
     for _ in range(steps):
         h @ network.reads
 

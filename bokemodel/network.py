@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from bokemodel.packing import Batch
 
 Floats = NDArray[np.float32]
+SMALLEST = 1e-20  # sum of the numbers `exp` makes of a row's logits, so that none of weight is lost in 32 bits
 LOGITS_AT_ONCE = 4096  # rows of (rows, V) held at a time when texts are scored
 
 
 @dataclass(frozen=True)
 class State:
     """Hidden and cell state, each (rows, H), and what the picture adds at each step: to the gates (rows, 4H), to the output
-    layer's input (rows, H); None where it adds nothing. before: (rows, 2) the last two words, where it matters."""
+    layer's input (rows, H); None where it adds nothing. before: (2, rows) the last two words, where it matters."""
 
     h: Floats
     c: Floats
@@ -41,7 +42,7 @@ class State:
             self.c[rows],
             None if gates is None else gates[rows],
             None if output is None else output[rows],
-            None if before is None else before[rows],
+            None if before is None else before[:, rows],
         )
 
     @property
@@ -74,6 +75,7 @@ class Network:
         a = {name: np.asarray(array, np.float32) for name, array in arrays.items() if name not in NAMES}
         self.hidden = a["lstm_u"].shape[1]
         self.vocabulary = len(a["embed"])
+        self._halved = np.repeat(np.array([0.5, 1], np.float32), [3 * self.hidden, self.hidden])  # see `_gated`
         self.trigrams = Trigrams(arrays, self.vocabulary) if NAMES[0] in arrays else None
         self.topics = _layer(a, "topic") if "topic_w" in a else None
         self.every = "every_w" in a
@@ -81,16 +83,14 @@ class Network:
         self.img2start = _layer(a, "start") if "start_w" in a else None
         self.img2out = _layer(a, "img2out") if "img2out_w" in a else None
         self.feature_dim = len((self.topics or self.img2x)[0])
-        gates = 4 * self.hidden
-        halved = np.repeat(np.array([0.5, 1], np.float32), [3 * self.hidden, self.hidden])  # see `_gated`
-        self.lstm_w = np.ascontiguousarray(a["lstm_w"].T) * halved
-        # side by side: one product with a state is faster than two
-        self.reads = np.ascontiguousarray(
-            np.concatenate([a["lstm_u"].T * halved, a.get("out_w", a["embed"]).T], axis=1)
-        )
-        self.lstm_u, self.out_w = self.reads[:, :gates], self.reads[:, gates:]
-        self.out_b = a["out_b"]
-        self.words = a["embed"] @ self.lstm_w + a["lstm_b"] * halved
+        self.lstm_w = np.ascontiguousarray(a["lstm_w"].T) * self._halved
+        # The recurrent weights and the output layer with its bias side by side: one product with a state is faster than two.
+        out = np.concatenate([a.get("out_w", a["embed"]).T, a["out_b"][None]])
+        u = np.concatenate([a["lstm_u"].T * self._halved, np.zeros((1, 4 * self.hidden), np.float32)])
+        self.reads = np.ascontiguousarray(np.concatenate([u, out], axis=1))
+        self.lstm_u, self.out_w = self.reads[:-1, : 4 * self.hidden], self.reads[:-1, 4 * self.hidden :]
+        self.out_b = self.reads[-1, 4 * self.hidden :]
+        self.words = a["embed"] @ self.lstm_w + a["lstm_b"] * self._halved
         self._ones = np.ones(self.vocabulary, np.float32)
 
     def start(self, pictures: Floats, bos: int) -> State:
@@ -109,28 +109,35 @@ class Network:
             to_output = _apply(self.img2out, pictures)
             excess = to_output @ self.lstm_u  # for `step` reads what the output layer reads
             to_gates = -excess if to_gates is None else to_gates - excess
-        before = None if self.trigrams is None else np.array([[NOTHING, bos]] * len(pictures), np.int64).reshape(-1, 2)
+        before = None if self.trigrams is None else np.repeat([[NOTHING], [bos]], len(pictures), axis=1)
         return self._gated(gates, State(h, c, to_gates, to_output), before)
 
     def step(self, state: State, tokens: NDArray[np.integer[Any]], gates: Floats | None = None) -> State:
-        """One more word in each row. gates: of the state's `Prediction` where there is one, and used up."""
-        gates = state.output @ self.lstm_u if gates is None else gates
-        gates += self.words[tokens]
+        """One more word in each row. gates: of the state's `Prediction`, where there is one."""
+        inputs = self.words[tokens]
+        inputs += state.output @ self.lstm_u if gates is None else gates
         if state.to_gates is not None:
-            gates += state.to_gates
-        before = None if state.before is None else np.stack([state.before[:, 1], tokens], axis=1)
-        return self._gated(gates, state, before)
+            inputs += state.to_gates
+        before = None if state.before is None else np.array((state.before[1], tokens))
+        return self._gated(inputs, state, before)
 
     def predict(self, state: State) -> Prediction:
         """What comes next."""
-        both = state.output @ self.reads
-        weights = both[:, 4 * self.hidden :] + self.out_b
-        weights -= weights.max(axis=1, keepdims=True)
-        np.exp(weights, out=weights)
+        output = np.ones((len(state.h), self.hidden + 1), np.float32)  # the last for the bias
+        output[:, :-1] = state.output
+        both = output @ self.reads
+        gates, logits = both[:, : 4 * self.hidden], both[:, 4 * self.hidden :]
+        with np.errstate(over="ignore"):
+            weights = np.exp(logits)
         total = weights @ self._ones
+        if (
+            not SMALLEST < total.min() <= total.max() < 1 / SMALLEST
+        ):  # hardly ever: only then the largest is taken off first
+            weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+            total = weights @ self._ones
         if self.trigrams is not None and state.before is not None:
-            total = self.trigrams.mix(weights, total, state.before[:, 0], state.before[:, 1])
-        return Prediction(weights, total, both[:, : 4 * self.hidden])
+            total = self.trigrams.mix(weights, total, *state.before)
+        return Prediction(weights, total, gates)
 
     def logits(self, h: Floats) -> Floats:
         """`State.output` (rows, H) to what the LSTM alone says of the next word, (rows, V)."""
@@ -142,13 +149,14 @@ class Network:
         """Gates (rows, 4H), all but the last H halved, to the state after them: sigmoid(x) is (1 + tanh(x / 2)) / 2."""
         units = self.hidden
         np.tanh(gates, out=gates)
-        sigmoids = gates[:, : 3 * units]
-        sigmoids *= 0.5
-        sigmoids += 0.5
-        c = sigmoids[:, units : 2 * units] * last.c
-        c += sigmoids[:, :units] * gates[:, 3 * units :]
+        doubled = gates[:, : 3 * units]
+        doubled += 1
+        c = doubled[:, units : 2 * units] * last.c
+        c += doubled[:, :units] * gates[:, 3 * units :]
+        c *= 0.5
         h = np.tanh(c)
-        h *= sigmoids[:, 2 * units :]
+        h *= doubled[:, 2 * units :]
+        h *= 0.5
         return State(h, c, last.to_gates, last.to_output, before)
 
     def outputs(self, pictures: Floats, batch: Batch, bos: int) -> Floats:

@@ -53,6 +53,7 @@ class Candidate:
 Sense = Callable[[Sequence[Candidate], NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
 
 
+@np.errstate(divide="ignore")  # ln p of what cannot come is -inf
 def sample(
     network: Network, tokenizer: Tokenizer, pictures: Floats, settings: SearchSettings, seeds: Sequence[int]
 ) -> list[list[Candidate]]:
@@ -70,13 +71,13 @@ def sample(
     written = np.full((len(rows), steps), -1, np.int64)
     log_prob = np.zeros(len(rows))
     finished = np.zeros(len(rows), bool)
-    never = tokenizer.never()
+    never = np.array(tokenizer.never(), np.int64)
     for step in range(steps):
         tokens, nats = _draw(said, never, draws[step, rows], settings.temperature, settings.top_p)
         log_prob[rows] += nats
-        finished[rows[tokens == tokenizer.eos]] = True
         running, gates = tokens != tokenizer.eos, said.gates
         if not running.all():
+            finished[rows[~running]] = True
             rows, tokens, state, gates = rows[running], tokens[running], state.take(running), gates[running]
         if not len(rows) or step == steps - 1:
             break
@@ -94,18 +95,17 @@ def sample(
 
 
 def _draw(
-    said: Prediction, never: list[int], draws: NDArray[np.float64], temperature: float, top_p: float
+    said: Prediction, never: NDArray[np.int64], draws: NDArray[np.float64], temperature: float, top_p: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """One word for each row, and its ln p at temperature 1."""
     found = _largest(_possible(said, never))
-    values = _ln(found)
-    weights = np.exp((values - values[:, :1]) / max(temperature, 1e-4))
+    values = np.log(found)
+    weights = np.exp((values - values[:, :1]) * np.float32(1 / max(temperature, 1e-4)))
     upto = np.cumsum(weights, axis=1)
-    kept = upto - weights < top_p * weights.sum(axis=1, keepdims=True)  # the first word always is
-    row, last = np.arange(len(draws)), kept.sum(axis=1) - 1
-    wanted = draws * upto[row, last]
-    chosen = np.minimum((upto < wanted[:, None]).sum(axis=1), last)
-    return _words(said.weights, found, chosen), values[row, chosen] - _ln(said.total)
+    row, last = np.arange(len(draws)), np.argmax(upto >= min(top_p, 1) * upto[:, -1:], axis=1)
+    wanted = (draws * upto[row, last]).astype(np.float32)
+    chosen = np.argmax(upto >= wanted[:, None], axis=1)
+    return _words(said.weights, found, chosen), values[row, chosen] - np.log(said.total)
 
 
 def _largest(weights: Floats) -> Floats:
@@ -121,24 +121,21 @@ def _words(weights: Floats, found: Floats, chosen: NDArray[np.int64]) -> NDArray
     It is sought by its value: cheaper than to sort words along with their weights.
     """
     value = found[np.arange(len(found)), chosen, None]
-    words = np.argmax(weights == value, axis=1)
-    equal = chosen - np.count_nonzero(found > value, axis=1)  # so many of the same weight come before it
-    for row in np.flatnonzero(equal):
-        words[row] = np.flatnonzero(weights[row] == value[row])[equal[row]]
+    same = weights == value
+    words = np.argmax(same, axis=1)
+    if np.count_nonzero(same) > len(same):  # hardly ever: some have equals
+        for row, number in enumerate(chosen - np.count_nonzero(found > value, axis=1)):
+            words[row] = np.flatnonzero(same[row])[number]
     return words
 
 
-def _possible(said: Prediction, never: list[int]) -> Floats:
+def _possible(said: Prediction, never: NDArray[np.int64]) -> Floats:
     """The weights, (rows, V), without those words that no text holds."""
     said.weights[:, never] = 0
     return said.weights
 
 
-def _ln(values: Floats) -> NDArray[np.float64]:
-    with np.errstate(divide="ignore"):  # what cannot come is -inf
-        return np.log(values, dtype=np.float64)
-
-
+@np.errstate(divide="ignore")
 def beam_search(
     network: Network, tokenizer: Tokenizer, pictures: Floats, settings: SearchSettings, width: int | None = None
 ) -> list[list[Candidate]]:
@@ -150,12 +147,12 @@ def beam_search(
     scores[:, 0] = 0.0  # all beams of a picture start equal: only one may branch at first
     texts: list[list[tuple[int, ...]]] = [[()] * width for _ in range(count)]
     done: list[list[Candidate]] = [[] for _ in range(count)]
-    never = tokenizer.never()
+    never = np.array(tokenizer.never(), np.int64)
     for step in range(settings.max_tokens + 1):
         said = network.predict(state)
         weights = _possible(said, never)
         words = np.argpartition(weights, -2 * width, axis=1)[:, -2 * width :]  # more of one beam are never needed
-        nats = _ln(np.take_along_axis(weights, words, axis=1)) - _ln(said.total)[:, None]
+        nats = np.log(np.take_along_axis(weights, words, axis=1)) - np.log(said.total)[:, None]
         words, totals = words.reshape(count, -1), (scores.reshape(-1, 1) + nats).reshape(count, -1)
         parents, tokens = np.zeros((count, width), np.int64), np.full((count, width), tokenizer.eos)
         scores = np.full((count, width), -np.inf)

@@ -19,6 +19,7 @@ Ints = NDArray[np.integer[Any]]
 PREFIX = "ngram_"  # of the arrays' names
 NOTHING = -1  # stands where the text has no second-last unit
 DISCOUNTS = PREFIX + "discounts"
+DENSE = 32  # a unit that more than one in so many of all units follow has a row of its own, with all of them
 NAMES = (*(PREFIX + name for name in ("share", "contexts", "sizes", "units", "counts")), DISCOUNTS)
 
 
@@ -55,10 +56,28 @@ class Trigrams:
             plain = np.bincount(self._units[here], counts[here], vocabulary)
             kinds = np.count_nonzero(plain)
             alone = (plain + kinds / vocabulary) / (plain.sum() + kinds)
-        self._counts = kept.astype(np.float32)
-        self._scale = (1 / totals).astype(np.float32)  # of a context's counts
-        self._back = (taken / totals).astype(np.float32)  # of what is known without the second-last unit
+        self._given = (kept / np.repeat(totals, self._sizes)).astype(np.float32)  # to each unit by its context alone
+        self._back = np.append(taken / totals, 1).astype(np.float32)  # of what is known without the second-last unit
         self._alone = alone.astype(np.float32)
+        # and what is not known: nothing follows it, and all of it is what is known otherwise
+        self._contexts = np.append(self._contexts, np.iinfo(np.int64).max)
+        self._sizes, self._starts = np.append(self._sizes, 0), np.append(self._starts, 0)
+        self._after_one()
+
+    def _after_one(self) -> None:
+        """Prepare what `mix` looks up by the last unit alone: most of a frequent one's followers are frequent themselves."""
+        places = self._places(_context(self.vocabulary, np.arange(self.vocabulary), self.vocabulary))
+        dense = np.flatnonzero(self._sizes[places] * DENSE > self.vocabulary)
+        self._rows = np.zeros(self.vocabulary, np.int64)  # of `_dense`, for each last unit
+        self._rows[dense] = np.arange(len(dense)) + 1
+        self._dense = np.empty((len(dense) + 1, self.vocabulary), np.float32)
+        self._dense[0] = self._alone
+        for row, place in enumerate(places[dense], 1):
+            entries = slice(self._starts[place], self._starts[place] + self._sizes[place])
+            self._dense[row] = self._back[place] * self._alone
+            self._dense[row, self._units[entries]] += self._given[entries]
+        places[dense] = len(self._contexts) - 1  # nothing is to be added
+        self._single, self._single_back = places, self._back[places]
 
     @staticmethod
     def learn(
@@ -96,8 +115,20 @@ class Trigrams:
         weights: (rows, V) in proportion to what the decoder gives each unit, changed in place; total: (rows,) what they
         add up to; second, last: (rows,) the two units before. Returns what they add up to afterwards: (rows,).
         """
-        total = total / np.float32(1 - self.share)
-        weights += self.part(second, last) * total[:, None]
+        total = total * np.float32(1 / (1 - self.share))
+        pair = self._places(_context(second, last, self.vocabulary))
+        by_pair = total * np.float32(self.share)
+        by_single = by_pair * self._back[pair]
+        dense = self._dense[self._rows[last]]
+        dense *= (by_single * self._single_back[last])[:, None]
+        weights += dense
+        places, amount = np.concatenate((self._single[last], pair)), np.concatenate((by_single, by_pair))
+        sizes = self._sizes[places]
+        ends = sizes.cumsum()
+        which = np.arange(len(sizes)).repeat(sizes)
+        entries = np.arange(ends[-1]) + (self._starts[places] + sizes - ends)[which]
+        cells = self._units[entries] + (np.arange(len(sizes)) % len(last) * self.vocabulary)[which]
+        np.add.at(weights.reshape(-1), cells, self._given[entries] * amount[which])
         return total
 
     def mixed_log_probs(
@@ -106,33 +137,16 @@ class Trigrams:
         """A decoder's ln p of one unit for each row to that of the mixture: (rows,)."""
         found = self._alone[units]
         for context in (_context(self.vocabulary, last, self.vocabulary), _context(second, last, self.vocabulary)):
-            places, known = self._places(context)
+            places = self._places(context)
             at = np.minimum(np.searchsorted(self._keys, places * self.vocabulary + units), len(self._keys) - 1)
-            count = np.where(self._keys[at] == places * self.vocabulary + units, self._counts[at], 0)
-            found = np.where(known, found * self._back[places] + count * self._scale[places], found)
+            given = np.where(self._keys[at] == places * self.vocabulary + units, self._given[at], 0)
+            found = found * self._back[places] + given
         return np.log((1 - self.share) * np.exp(log_probs) + self.share * found)
 
-    def part(self, second: Ints, last: Ints) -> Floats:
-        """`share` of each unit's probability after the two units before: (rows, V)."""
-        pair, known = self._places(_context(second, last, self.vocabulary))
-        weight = np.where(known, self._back[pair], np.float32(1)) * np.float32(self.share)  # of what `last` alone says
-        single, seen = self._places(_context(self.vocabulary, last, self.vocabulary))
-        found = (weight * np.where(seen, self._back[single], np.float32(1)))[:, None] * self._alone
-        for places, rows, scale in (
-            (single, np.flatnonzero(seen), weight * self._scale[single]),
-            (pair, np.flatnonzero(known), np.float32(self.share) * self._scale[pair]),
-        ):
-            here = places[rows]
-            sizes = self._sizes[here]
-            entries = np.arange(sizes.sum()) + np.repeat(self._starts[here] - np.cumsum(sizes) + sizes, sizes)
-            cells = np.repeat(rows * self.vocabulary, sizes) + self._units[entries]
-            found.reshape(-1)[cells] += self._counts[entries] * np.repeat(scale[rows], sizes)
-        return found
-
-    def _places(self, contexts: Ints) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Where contexts stand among those that are known, and which are."""
-        places = np.minimum(np.searchsorted(self._contexts, contexts), len(self._contexts) - 1)
-        return places, self._contexts[places] == contexts
+    def _places(self, contexts: Ints) -> NDArray[np.int64]:
+        """Where contexts stand among those that are known; the last place is for all others."""
+        places = np.searchsorted(self._contexts, contexts)
+        return np.where(self._contexts[places] == contexts, places, len(self._contexts) - 1)
 
 
 def _context(second: Ints | int, last: Ints, vocabulary: int) -> Ints:

@@ -113,6 +113,18 @@ def test_one_unit_of_each_row_is_found_without_the_others() -> None:
         np.testing.assert_allclose(found, np.log(together[:, unit]), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dense", [2, 1000])
+def test_a_row_of_its_own_says_what_the_entries_say(monkeypatch: pytest.MonkeyPatch, dense: int) -> None:
+    arrays = Trigrams.learn(TEXTS, UNITS, BOS, EOS, 0.25)
+    rows = {}
+    for least in (0, dense):
+        monkeypatch.setattr("bokemodel.trigrams.DENSE", least)
+        trigrams = Trigrams(arrays, UNITS)
+        rows[least] = counted(trigrams), len(trigrams._dense)
+    np.testing.assert_allclose(rows[dense][0], rows[0][0], rtol=1e-5)
+    assert rows[dense][1] > rows[0][1] == 1
+
+
 def test_no_texts_no_trigrams() -> None:
     assert Trigrams.learn([], UNITS, BOS, EOS, 0.25) == {}
 

@@ -173,7 +173,7 @@ def test_some_answers_repeat(tokenizer: Tokenizer) -> None:
 
 def test_a_model_without_answers_has_no_variety(tokenizer: Tokenizer) -> None:
     silent = model(tokenizer, look=10.0)
-    silent.network.out_b = silent.network.out_b + 100.0 * (np.arange(len(tokenizer)) == tokenizer.eos)
+    silent.network.out_b[tokenizer.eos] += 100.0
     found = evaluate_model(silent, PICTURES)
     assert (found.distinct_1, found.distinct_2, found.novelty, found.self_repeat) == (None,) * 4
     assert found.novelty_ci95 is None
