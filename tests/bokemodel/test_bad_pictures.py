@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -122,6 +123,25 @@ def test_a_bomb_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
         cwd=ROOT,
     )
     assert int(run.stdout) < 32  # MiB; the smallest of them decoded would be 64
+
+
+def scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan is there `count` times more; to the reader each is the whole picture anew."""
+    whole = encode(Image.new("L", (64, 64), 128), "JPEG", progressive=True)
+    last = whole.rindex(b"\xff\xc4")  # its table comes before it
+    return whole[:-2] + whole[last:-2] * count + whole[-2:]
+
+
+def exif_segments(count: int) -> bytes:
+    whole = encode(photo(), "JPEG")
+    return whole[:2] + b"\xff\xe1\0\x09Exif\0\0x" * count + whole[2:]
+
+
+@pytest.mark.parametrize("made", [scans, exif_segments])
+def test_a_jpeg_that_costs_time_without_end_is_refused(made: Callable[[int], bytes]) -> None:
+    assert open_picture(made(50)).size in (SIZE, (64, 64))
+    with pytest.raises(CorruptPicture, match="more scans or EXIF segments"):
+        open_picture(made(65))
 
 
 def test_the_limit_is_the_callers() -> None:
