@@ -85,11 +85,13 @@ class Network:
         self.feature_dim = len((self.topics or self.img2x)[0])
         self.lstm_w = np.ascontiguousarray(a["lstm_w"].T) * self._halved
         # The recurrent weights and the output layer with its bias side by side: one product with a state is faster than two.
-        out = np.concatenate([a.get("out_w", a["embed"]).T, a["out_b"][None]])
-        u = np.concatenate([a["lstm_u"].T * self._halved, np.zeros((1, 4 * self.hidden), np.float32)])
-        self.reads = np.ascontiguousarray(np.concatenate([u, out], axis=1))
-        self.lstm_u, self.out_w = self.reads[:-1, : 4 * self.hidden], self.reads[:-1, 4 * self.hidden :]
-        self.out_b = self.reads[-1, 4 * self.hidden :]
+        width = 4 * self.hidden + self.vocabulary
+        odd = 8 * (width % 32 == 0)  # rows a multiple of 128 bytes apart: a product takes a fifth to two fifths longer
+        self.reads = np.zeros((self.hidden + 1, width + odd), np.float32)[:, :width]
+        self.lstm_u, self.out_b = self.reads[:-1, : 4 * self.hidden], self.reads[-1, 4 * self.hidden :]
+        self.lstm_u[:] = a["lstm_u"].T * self._halved
+        self.reads[:-1, 4 * self.hidden :] = a.get("out_w", a["embed"]).T
+        self.out_b[:] = a["out_b"]
         self.words = a["embed"] @ self.lstm_w + a["lstm_b"] * self._halved
         self._ones = np.ones(self.vocabulary, np.float32)
 
@@ -123,16 +125,14 @@ class Network:
 
     def predict(self, state: State) -> Prediction:
         """What comes next."""
-        output = np.ones((len(state.h), self.hidden + 1), np.float32)  # the last for the bias
-        output[:, :-1] = state.output
-        both = output @ self.reads
+        both = _and_one(state.output) @ self.reads
         gates, logits = both[:, : 4 * self.hidden], both[:, 4 * self.hidden :]
         with np.errstate(over="ignore"):
             weights = np.exp(logits)
         total = weights @ self._ones
         if (
             not SMALLEST < total.min() <= total.max() < 1 / SMALLEST
-        ):  # hardly ever: only then the largest is taken off first
+        ):  # hardly ever; then without what all have in common
             weights = np.exp(logits - logits.max(axis=1, keepdims=True))
             total = weights @ self._ones
         if self.trigrams is not None and state.before is not None:
@@ -141,9 +141,7 @@ class Network:
 
     def logits(self, h: Floats) -> Floats:
         """`State.output` (rows, H) to what the LSTM alone says of the next word, (rows, V)."""
-        out = h @ self.out_w
-        out += self.out_b
-        return out
+        return _and_one(h) @ self.reads[:, 4 * self.hidden :]
 
     def _gated(self, gates: Floats, last: State, before: NDArray[np.int64] | None) -> State:
         """Gates (rows, 4H), all but the last H halved, to the state after them: sigmoid(x) is (1 + tanh(x / 2)) / 2."""
@@ -162,9 +160,9 @@ class Network:
     def outputs(self, pictures: Floats, batch: Batch, bos: int) -> Floats:
         """What the output layer reads at each step of given texts: (N, H), packed as the batch is.
 
-        pictures: normalised vectors (B, dim), one for each text in the given order.
+        pictures: normalised vectors (B, dim), one for each text in the given order, or one for all, (1, dim).
         """
-        state = self.start(pictures[batch.order], bos)
+        state = self.start(pictures, bos).take(batch.order if len(pictures) > 1 else np.zeros_like(batch.order))
         hidden = [state.output]
         offset = int(batch.counts[0])
         for count in batch.counts[1:]:
@@ -189,16 +187,24 @@ class Network:
     def log_probs(self, pictures: Floats, batch: Batch, bos: int) -> NDArray[np.float64]:
         """ln p(text | picture), </s> included, for each text of a batch: (B,) in the given order.
 
-        pictures: normalised vectors (B, dim), one for each text in the given order.
+        pictures: normalised vectors (B, dim), one for each text in the given order, or one for all, (1, dim).
         """
         h = self.outputs(pictures, batch, bos)
         nats = np.empty(len(h), np.float64)
         for begin in range(0, len(h), LOGITS_AT_ONCE):
             part = slice(begin, begin + LOGITS_AT_ONCE)
-            nats[part] = token_log_probs(self.logits(h[part]), batch.targets[part])
+            nats[part] = self._token_log_probs(h[part], batch.targets[part])
         if self.trigrams is not None:
             nats = self.trigrams.mixed_log_probs(nats, batch.second_last, batch.inputs, batch.targets)
         return np.bincount(batch.rows, nats, minlength=len(batch.order)).astype(np.float64)
+
+    def _token_log_probs(self, h: Floats, targets: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+        """ln p of a target by the LSTM alone after each row of `State.output`."""
+        logits = self.logits(h)
+        logits -= logits.max(axis=1, keepdims=True)
+        picked = logits[np.arange(len(logits)), targets].astype(np.float64)
+        np.exp(logits, out=logits)
+        return picked - np.log(logits @ self._ones)
 
 
 Layer = tuple[Floats, Floats]
@@ -218,9 +224,8 @@ def _softmax(scores: Floats) -> Floats:
     return scores / scores.sum(axis=1, keepdims=True)
 
 
-def token_log_probs(logits: Floats, targets: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """ln softmax(logits)[target] for each row. `logits` is used up."""
-    logits -= logits.max(axis=1, keepdims=True)
-    picked = logits[np.arange(len(logits)), targets].astype(np.float64)
-    np.exp(logits, out=logits)
-    return picked - np.log(logits.sum(axis=1, dtype=np.float64))
+def _and_one(values: Floats) -> Floats:
+    """(rows, H) to (rows, H + 1): what a bias is multiplied with."""
+    found = np.ones((len(values), values.shape[1] + 1), np.float32)
+    found[:, :-1] = values
+    return found

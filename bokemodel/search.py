@@ -243,7 +243,7 @@ def mean_picture_log_probs(
 ) -> NDArray[np.float64]:
     """ln p(text | mean picture) of token sequences: (N,)."""
     batch = pack(texts, tokenizer.bos, tokenizer.eos)
-    return network.log_probs(np.zeros((len(texts), network.feature_dim), np.float32), batch, tokenizer.bos)
+    return network.log_probs(np.zeros((1, network.feature_dim), np.float32), batch, tokenizer.bos)
 
 
 def _per_length(log_prob: float, tokens: int, power: float) -> float:
