@@ -6,7 +6,6 @@ import hashlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from bokemodel.encoders.efficientnet_weights import weights_path
 from store.cluster import ClusterExecutor
 from store.sections import Engine
 from tests.cluster import Cluster, kill, unclosed
-from tests.training import deadly
+from tests.training import worker_functions
 from tests.training.corpora import write_picture
 from tests.training.small import PHOTOS, finish, start, write_corpus, write_recipe
 from training import cluster_features, cluster_worker, features
@@ -150,17 +149,28 @@ def test_a_worker_computes_with_as_many_threads_as_it_may(encoder: Encoder) -> N
     assert cluster_worker._hold(Wanted(CHOICE, encoder.weights_digest, threads=3)) is held  # loaded once
 
 
-def test_people_who_wait_for_an_answer_come_first(cluster: Cluster) -> None:
+def test_people_who_wait_for_an_answer_come_first(cluster: Cluster, tmp_path: Path) -> None:
     night = ClusterExecutor(engine(cluster), priority=cluster_features.PRIORITY)
     people = ClusterExecutor(engine(cluster))
     try:
-        batches = [night.submit(time.sleep, 0.5) for _ in range(20)]
-        batches[0].result()
-        assert people.submit(os.getpid).result() > 0
-        assert sum(batch.done() for batch in batches) == 2  # the one before the question, and the one that it came upon
+        under_way = night.submit(worker_functions.closed, str(tmp_path / "gate"))
+        parcels = [night.submit(worker_functions.turn) for _ in range(20)]
+        while not any("turn" in key for key in with_workers(night)):
+            pass
+        question = people.submit(worker_functions.question)
+        while not any("question" in key for key in with_workers(people)):
+            pass
+        (tmp_path / "gate").touch()
+        under_way.result()
+        assert question.result() < min(parcel.result() for parcel in parcels)
     finally:
         people.shutdown()
-        night.shutdown(wait=False, cancel_futures=True)
+        night.shutdown()
+
+
+def with_workers(executor: ClusterExecutor) -> list[str]:
+    """What workers have to do or are doing."""
+    return [str(key) for keys in executor._client.processing().values() for key in keys]
 
 
 def test_workers_that_hang_die_and_join_and_a_scheduler_that_restarts_cost_no_picture(
@@ -216,9 +226,9 @@ def test_workers_that_hang_die_and_join_and_a_scheduler_that_restarts_cost_no_pi
 def test_a_picture_that_workers_die_of_is_named(
     encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_features, "encode", deadly.encode)
+    monkeypatch.setattr(cluster_features, "encode", worker_functions.encode)
     some = pictures(tmp_path, 12)
-    (tmp_path / some[5].path).write_bytes(deadly.KILLS)
+    (tmp_path / some[5].path).write_bytes(worker_functions.KILLS)
     store = FeatureStore.open(tmp_path, encoder)
     cluster = Cluster(tmp_path)
     try:
@@ -233,7 +243,7 @@ def test_a_picture_that_workers_die_of_is_named(
         # Where they die of every picture it is not the pictures.
         monkeypatch.setattr(cluster_features, "MOST_DEATHS", 1)
         for picture in some[:8]:
-            (tmp_path / picture.path).write_bytes(deadly.KILLS)
+            (tmp_path / picture.path).write_bytes(worker_functions.KILLS)
         with pytest.raises(FeaturesClusterFailed, match="workers die of whatever they are sent"):
             compute_missing(FeatureStore.open(tmp_path / "b", encoder), tmp_path, some[:8], encoder, encoding=encoding)
     finally:
@@ -259,9 +269,9 @@ def test_no_scheduler_and_one_that_goes(encoder: Encoder, tmp_path: Path) -> Non
 def test_a_connection_that_does_not_hold(
     cluster: Cluster, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_features, "encode", deadly.encode)
+    monkeypatch.setattr(cluster_features, "encode", worker_functions.encode)
     some = pictures(tmp_path, 2)
-    (tmp_path / some[1].path).write_bytes(deadly.LOST)
+    (tmp_path / some[1].path).write_bytes(worker_functions.LOST)
     encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
     with pytest.raises(FeaturesClusterFailed, match="the connection to the cluster does not hold"):
         compute_missing(FeatureStore.open(tmp_path, encoder), tmp_path, some, encoder, encoding=encoding)
