@@ -81,7 +81,9 @@ CHANGES = (
     Change("default, picture at the first step only", DEFAULT, decoder={"start": False, "output": False}),
     Change("default, without trigrams", DEFAULT, trigrams=0.0),
     Change("default, tied embeddings that start small", DEFAULT, decoder={"tied": True, "embed_gain": 1.0}),
-    Change("default, without label smoothing", DEFAULT, train={"smoothing": 0.0}),
+    Change("default, with label smoothing", DEFAULT, train={"smoothing": 0.1}),
+    Change("default, without weight decay", DEFAULT, train={"weight_decay": 0.0}),
+    Change("default, units by unigram", DEFAULT, tokenizer={"method": "unigram"}),
     Change("default, without dropout", DEFAULT, decoder={"dropout": 0.0}),
     Change("default, stars do not count", DEFAULT, weights={"strength": 0.0}),
 )

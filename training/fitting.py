@@ -298,10 +298,7 @@ def _decoder_config(recipe: Recipe, vocabulary: int, dim: int) -> DecoderConfig:
 
 
 def _train_config(recipe: Recipe, seed: int, long: bool) -> TrainConfig:
-    if long:
-        return replace(recipe.train, seed=seed)
-    warm = recipe.warm_start
-    return replace(recipe.train, seed=seed, epochs=warm.epochs, learning_rate=warm.learning_rate)
+    return replace(recipe.train if long else recipe.going_on(), seed=seed)
 
 
 def _search(recipe: Recipe, tokens: PackedTokens) -> dict[str, Any]:

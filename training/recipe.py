@@ -105,14 +105,23 @@ class Recipe:
         ):
             if value < least:
                 raise ValueError(f"{name} = {value}: should be at least {least}")
-        if not 0 <= sizes.dropout < 1:
-            raise ValueError(f"decoder.dropout = {sizes.dropout}: should be at least 0 and less than 1")
-        if not 0 <= self.trigrams < 1:
-            raise ValueError(f"trigrams = {self.trigrams}: should be at least 0 and less than 1")
+        for name, share in (
+            ("decoder.dropout", sizes.dropout),
+            ("trigrams", self.trigrams),
+            ("train.weight_decay", train.weight_decay),
+        ):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} = {share}: should be at least 0 and less than 1")
         if not train.learning_rate > 0:
             raise ValueError(f"train.learning_rate = {train.learning_rate}: should be more than 0")
         if sizes.tied and sizes.embed != sizes.hidden:
             raise ValueError("decoder.tied needs decoder.embed and decoder.hidden to be equal")
+
+    def going_on(self) -> TrainConfig:
+        """How training goes on from the live model. What decays is learned again more slowly then: so it decays as much less."""
+        train, warm = self.train, self.warm_start
+        decay = train.weight_decay * warm.learning_rate / train.learning_rate
+        return dataclasses.replace(train, epochs=warm.epochs, learning_rate=warm.learning_rate, weight_decay=decay)
 
     @property
     def digest(self) -> str:

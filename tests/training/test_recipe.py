@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.recipe import FOLDER, Recipe, RecipeError, load_recipe
+from training.recipe import FOLDER, Recipe, RecipeError, WarmStart, load_recipe
 from training.train import TrainConfig
 
 
@@ -41,6 +41,12 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
     assert recipe == Recipe(name="mine", train=TrainConfig(epochs=3))
 
 
+def test_going_on_weights_decay_as_much_less_as_they_learn() -> None:
+    train = TrainConfig(epochs=16, learning_rate=4e-3, weight_decay=0.08, average=0.4)
+    found = Recipe(train=train, warm_start=WarmStart(epochs=6, learning_rate=5e-4)).going_on()
+    assert found == TrainConfig(epochs=6, learning_rate=5e-4, weight_decay=0.01, average=0.4)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -49,6 +55,7 @@ def test_what_is_not_named_stays(tmp_path: Path) -> None:
         ("[decoder]\nhidden = 'many'", 'decoder.hidden = "many": '),
         ("[train]\nepochs = true", "train.epochs = true: should be a number"),
         ("[train]\nclip = nan", "train.clip = NaN: "),
+        ("[train]\nweight_decay = -0.1", "train.weight_decay = -0.1: should be at least 0 and less than 1"),
         ("[train]\nepochs = 0", "train.epochs = 0: should be at least 1"),
         ("train = 3", "train = 3: should be a section of its own, such as [train]"),
         ("[decoder]\ntied = true\nembed = 100", "decoder.tied needs decoder.embed and decoder.hidden to be equal"),
