@@ -1,11 +1,11 @@
-"""What a very large corpus costs a training run: memory and seconds of each part, each in a process of its own.
+"""What a very large corpus costs a training run: memory and processor time of each part, each in a process of its own.
 
     python -m benchmarks.large [--jokes N]... [--per-picture N] [--batches N]
 
 The jokes are synthetic, the vectors random; all else is what the night runs. `select` writes down which jokes are trained on,
 `cut` cuts them into units, `begin` is all that comes before the first batch (looking up vectors, what the live model knows, the
-normaliser, the word layer, weights, the epoch's order), `train` some batches of the default recipe, `pictures` the list of
-training pictures that the bundle carries, written and read again.
+normaliser, the word layer, weights, the epoch's order), `train` some batches of the default recipe, `bundle` writes a bundle
+that names so many training pictures, and `load` reads it, as each worker does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +29,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.corpus import WORDS
+from bokemodel.bundle import load_bundle, save_bundle
 from bokemodel.encoders import load_encoder
+from bokemodel.registry import MANIFEST, STARTER
 from training.corpus import Joke
 from training.dataset import Dataset
 from training.features import FeatureStore
@@ -38,13 +40,13 @@ from training.recipe import load_recipe
 from training.selection import Selection, read_selection, write_selection
 from training.train import Step
 
-SEEN = "seen.json"
+BUNDLE = "bundle"
 
 
 @dataclass(frozen=True)
 class Part:
-    """Seconds of a part, of how many jokes (`train`: those of its batches), and the most memory that its process had of its own,
-    in MB: files that are mapped, such as the vectors, come and go as there is room.
+    """Seconds of processor time of a part, of how many jokes (`train`: those of its batches), and the most memory that its
+    process had of its own, in MB: files that are mapped, such as the vectors, come and go as there is room.
     """
 
     jokes: int
@@ -94,21 +96,21 @@ def write_vectors(folder: Path, pictures: int) -> None:
 
 
 def select(folder: Path, jokes: int, per_picture: int, _batches: int) -> Part:
-    began = time.perf_counter()
+    began = time.process_time()
     for _ in jokes_of(jokes, per_picture):
         pass
-    making = time.perf_counter() - began
-    began = time.perf_counter()
+    making = time.process_time() - began
+    began = time.process_time()
     write_selection(jokes_of(jokes, per_picture), (), folder / "selection", dict)
-    return Part(jokes, time.perf_counter() - began - making)
+    return Part(jokes, time.process_time() - began - making)
 
 
 def cut(folder: Path, jokes: int, _per_picture: int, _batches: int) -> Part:
     texts = _selection(folder).texts
     start = choose_start(texts, load_recipe("default"), load_encoder("efficientnet-lite0"), None, folder, 0)
-    began = time.perf_counter()
+    began = time.process_time()
     load_tokens(folder, texts, start.tokenizer, lambda _: None)
-    return Part(jokes, time.perf_counter() - began)
+    return Part(jokes, time.process_time() - began)
 
 
 def begin(folder: Path, jokes: int, per_picture: int, _batches: int) -> Part:
@@ -119,21 +121,25 @@ def train(folder: Path, jokes: int, per_picture: int, batches: int) -> Part:
     return _train(folder, jokes, per_picture, batches)[1]
 
 
-def pictures(folder: Path, jokes: int, _per_picture: int, _batches: int) -> Part:
+def bundle(folder: Path, jokes: int, _per_picture: int, _batches: int) -> Part:
     selection, store = _selection(folder), FeatureStore.open(folder, load_encoder("efficientnet-lite0"))
     listed = Dataset.of(selection, store, frozenset()).training_pictures()
-    began = time.perf_counter()
-    (folder / SEEN).write_text(json.dumps(listed, indent=1), encoding="utf-8")
-    seen = json.loads((folder / SEEN).read_bytes())
-    spent = time.perf_counter() - began
-    assert len(seen) == len(listed)
-    return Part(jokes, spent)
+    starter = load_bundle(STARTER)
+    began = time.process_time()
+    save_bundle(replace(starter, manifest=replace(starter.manifest, training_pictures=listed)), folder / BUNDLE)
+    return Part(jokes, time.process_time() - began)
+
+
+def load(folder: Path, jokes: int, _per_picture: int, _batches: int) -> Part:
+    began = time.process_time()
+    load_bundle(folder / BUNDLE)
+    return Part(jokes, time.process_time() - began)
 
 
 def _train(folder: Path, jokes: int, per_picture: int, batches: int) -> tuple[Part, Part]:
     """What comes before the first batch, with a live model that knows all pictures but the held-out ones; and some batches."""
     recipe, encoder = load_recipe("default"), load_encoder("efficientnet-lite0")
-    began = time.perf_counter()
+    began = time.process_time()
     selection, store = _selection(folder), FeatureStore.open(folder, encoder)
     seen = frozenset(digest_of(picture) for picture in range(jokes // per_picture) if picture % 10)
     dataset = Dataset.of(selection, store, seen)
@@ -142,7 +148,7 @@ def _train(folder: Path, jokes: int, per_picture: int, batches: int) -> tuple[Pa
     marks: list[float] = []
 
     def stop(step: Step) -> None:
-        marks.append(time.perf_counter())
+        marks.append(time.process_time())
         if step.done == batches:
             raise _Enough
 
@@ -162,7 +168,7 @@ def _selection(folder: Path) -> Selection:
 
 
 PARTS: dict[str, Callable[[Path, int, int, int], Part]] = {
-    "select": select, "cut": cut, "begin": begin, "train": train, "pictures": pictures,
+    "select": select, "cut": cut, "begin": begin, "train": train, "bundle": bundle, "load": load,
 }  # fmt: skip
 
 
@@ -197,8 +203,8 @@ def main(
                 done = run_part(each, place, size, per_picture, batches)
                 numbers = (f"{done.seconds:.1f}", f"{done.jokes / done.seconds:,.0f}", f"{done.own_mb:,.0f}")
                 table.add_row(f"{size:,}", f"{size // per_picture:,}", each, *numbers)
-            listed = (place / SEEN).stat().st_size
-            table.add_row(f"{size:,}", "", "their list, MB", "", "", f"{listed / 2**20:.1f}")
+            manifest = (place / BUNDLE / MANIFEST).stat().st_size
+            table.add_row(f"{size:,}", "", "the manifest, MB", "", "", f"{manifest / 2**20:.1f}")
     for column in table.columns[3:]:
         column.justify = "right"
     Console().print(table)
