@@ -124,11 +124,10 @@ class Network:
         return self._gated(inputs, state, before)
 
     def predict(self, state: State) -> Prediction:
-        """What comes next."""
+        """What comes next. Logits beyond what `exp` can take are dealt with, but NumPy may warn of them first."""
         both = _and_one(state.output) @ self.reads
         gates, logits = both[:, : 4 * self.hidden], both[:, 4 * self.hidden :]
-        with np.errstate(over="ignore"):
-            weights = np.exp(logits)
+        weights = np.exp(logits)
         total = weights @ self._ones
         if (
             not SMALLEST < total.min() <= total.max() < 1 / SMALLEST
@@ -226,6 +225,6 @@ def _softmax(scores: Floats) -> Floats:
 
 def _and_one(values: Floats) -> Floats:
     """(rows, H) to (rows, H + 1): what a bias is multiplied with."""
-    found = np.ones((len(values), values.shape[1] + 1), np.float32)
-    found[:, :-1] = values
+    found = np.empty((len(values), values.shape[1] + 1), np.float32)
+    found[:, :-1], found[:, -1] = values, 1
     return found

@@ -145,7 +145,7 @@ class Trigrams:
 
     def _places(self, contexts: Ints) -> NDArray[np.int64]:
         """Where contexts stand among those that are known; the last place is for all others."""
-        places = np.searchsorted(self._contexts, contexts)
+        places = self._contexts.searchsorted(contexts)
         return np.where(self._contexts[places] == contexts, places, len(self._contexts) - 1)
 
 

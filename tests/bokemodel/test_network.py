@@ -43,6 +43,7 @@ def test_word_by_word_or_the_whole_text(pictures: np.ndarray, options: dict[str,
     np.testing.assert_allclose(nats, network.log_probs(pictures, pack([TEXT] * 3, BOS, EOS), BOS), rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 @pytest.mark.parametrize("shift", [-300, 80, 300])
 def test_only_differences_of_logits_matter(pictures: np.ndarray, shift: float) -> None:
     plain = arrays()
