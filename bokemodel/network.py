@@ -129,9 +129,8 @@ class Network:
         gates, logits = both[:, : 4 * self.hidden], both[:, 4 * self.hidden :]
         weights = np.exp(logits)
         total = weights @ self._ones
-        if (
-            not SMALLEST < total.min() <= total.max() < 1 / SMALLEST
-        ):  # hardly ever; then without what all have in common
+        sums = total.tolist()
+        if not SMALLEST < min(sums) <= max(sums) < 1 / SMALLEST:  # hardly ever; only then in the safe way
             weights = np.exp(logits - logits.max(axis=1, keepdims=True))
             total = weights @ self._ones
         if self.trigrams is not None and state.before is not None:

@@ -38,6 +38,7 @@ class Trigrams:
         """Take the arrays of `learn`."""
         share, contexts, sizes, units, counts = (np.asarray(arrays[name]) for name in NAMES[:5])
         self.share, self.vocabulary = float(share[0]), vocabulary
+        self._own_share, self._others_share = np.float32(self.share), np.float32(1 - self.share)
         self._contexts, self._units = contexts.astype(np.int64), units.astype(np.int64)
         self._sizes = sizes.astype(np.int64)
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)[:-1]]).astype(np.int64)
@@ -115,9 +116,9 @@ class Trigrams:
         weights: (rows, V) in proportion to what the decoder gives each unit, changed in place; total: (rows,) what they
         add up to; second, last: (rows,) the two units before. Returns what they add up to afterwards: (rows,).
         """
-        total = total * np.float32(1 / (1 - self.share))
         pair = self._places(_context(second, last, self.vocabulary))
-        by_pair = total * np.float32(self.share)
+        total = total / self._others_share
+        by_pair = total * self._own_share
         by_single = by_pair * self._back[pair]
         dense = self._dense[self._rows[last]]
         dense *= (by_single * self._single_back[last])[:, None]
