@@ -96,7 +96,7 @@ def sample(
 
 def _draw(
     said: Prediction, never: NDArray[np.int64], draws: NDArray[np.float64], temperature: float, top_p: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int64], Floats]:
     """One word for each row, and its ln p at temperature 1."""
     found = _largest(_possible(said, never))
     values = np.log(found)
