@@ -27,7 +27,8 @@ LOGITS_AT_ONCE = 4096  # rows of (rows, V) held at a time when texts are scored
 @dataclass(frozen=True)
 class State:
     """Hidden and cell state, each (rows, H), and what the picture adds at each step: to the gates (rows, 4H), to the output
-    layer's input (rows, H); None where it adds nothing. before: (2, rows) the last two words, where it matters."""
+    layer's input (rows, H); None where it adds nothing. A step reads `output`, too: `to_gates` takes off what that has too
+    much for it. before: (2, rows) the last two words, where it matters."""
 
     h: Floats
     c: Floats
@@ -109,7 +110,7 @@ class Network:
         to_gates, to_output = seen if self.every else None, None
         if self.img2out:
             to_output = _apply(self.img2out, pictures)
-            excess = to_output @ self.lstm_u  # for `step` reads what the output layer reads
+            excess = to_output @ self.lstm_u
             to_gates = -excess if to_gates is None else to_gates - excess
         before = None if self.trigrams is None else np.repeat([[NOTHING], [bos]], len(pictures), axis=1)
         return self._gated(gates, State(h, c, to_gates, to_output), before)
