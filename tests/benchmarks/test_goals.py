@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from benchmarks.goals.__main__ import REPLY_MS, speed, start_of_the_bot, table_of
 from bot.inference import EngineSettings
 from bot.worker import ModelPlace
@@ -13,6 +15,7 @@ from tests.bot.conftest import photo, tiny_model
 __all__ = ["tiny_model"]
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="memory is counted as Linux does")
 async def test_a_worker_is_measured_against_every_goal(tiny_model: Path) -> None:
     found = await speed(ModelPlace(str(tiny_model), "efficientnet-lite0"), EngineSettings(threads=1), [photo()], 1)
     goals = {goal.name: goal for goal in found}
