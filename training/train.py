@@ -41,9 +41,7 @@ class TrainConfig:
     final_rate: float = 0.05  # of the learning rate, at the end of a cosine
     warm_up: float = 0.02  # share of all steps
     clip: float = 5.0  # norm of the gradient
-    weight_decay: float = (
-        0.0  # share of each weight, but for biases, that is taken off in an epoch, however many steps it has
-    )
+    weight_decay: float = 0.0  # share of each weight, but for biases, that an epoch takes off at the full learning rate
     smoothing: float = 0.0
     average: float = 0.25  # share of the epochs, at the end, whose weights are averaged
     patience: int = 0  # epochs without a better dev loss after which training ends; 0: never
@@ -236,7 +234,9 @@ class _Run:
         """Learn from one batch."""
         progress = (self.number - 1 + self.done / count) / self.config.epochs
         self.optimizer.alpha = _rate(self.config, progress)
-        self.optimizer.weight_decay_rate = self.config.weight_decay / count
+        # With what is learned: otherwise the last epochs' weights shrink faster than they are learned again.
+        rate = self.optimizer.alpha / self.config.learning_rate
+        self.optimizer.weight_decay_rate = self.config.weight_decay / count * rate
         with _chainer_seed(self.config.seed, self.number, self.done):
             self.optimizer.update(self.decoder.loss, pictures, batch, self.config.smoothing)
         self.last_loss = float(self.decoder.last_loss)

@@ -106,11 +106,13 @@ def test_a_carried_state_survives_a_kill(tmp_path: Path, kill: int) -> None:
     assert [replace(e, seconds=0.0) for e in continued_epochs] == [replace(e, seconds=0.0) for e in epochs]
 
 
-@pytest.mark.parametrize("batch_size", [1, 50])
-def test_weights_decay_by_the_epoch(batch_size: int) -> None:
-    config = TrainConfig(epochs=2, batch_size=batch_size, learning_rate=1e-12, weight_decay=0.1, average=0.0)
+@pytest.mark.parametrize(("batch_size", "final_rate"), [(1, 1.0), (50, 1.0), (25, 0.0)])
+def test_weights_decay_by_the_epoch_and_with_the_learning_rate(batch_size: int, final_rate: float) -> None:
+    config = TrainConfig(2, batch_size, 1e-12, final_rate, warm_up=0.0, weight_decay=0.1, average=0.0)
     decoder, _ = run(config=config, dev=None)  # average: of the last epoch alone
-    left = (1 - 0.1 * batch_size / 50) ** (100 / batch_size)
+    steps = 100 // batch_size
+    rates = np.ones(steps) if final_rate else (1 + np.cos(np.pi * np.arange(steps) / steps)) / 2
+    left = np.prod(1 - 0.1 / (steps / 2) * rates)
     np.testing.assert_allclose(decoder.arrays()["lstm_u"], Decoder(SIZES, seed=3).arrays()["lstm_u"] * left, rtol=1e-4)
 
 
