@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PHOTOS = sorted((ROOT / "tests" / "data").glob("*.jpg"))
 JOKES = 8  # of each photo
 RECIPE = """
+trigrams = 0.2  # more of them, or longer units, and eight sentences are learned by heart
 [tokenizer]
 units = 400
+method = "unigram"
 [decoder]
 embed = 24
 hidden = 24
