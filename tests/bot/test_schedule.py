@@ -235,6 +235,7 @@ async def test_of_two_bots_on_one_database_one_runs_for_an_hour_that_the_clock_n
     async with on_its_machine("one") as one, on_its_machine("other") as other:
         hour = now()
         for made in (one, other, one):
+            await until(lambda: not one.schedule.running)  # it looks around once more after a run has ended
             made.schedule._scheduler.get_job("retrain").modify(next_run_time=hour)
             await until(lambda: caplog.text.count("retrain: ended") + caplog.text.count("another bot has taken") == 1)
             caplog.clear()
