@@ -106,10 +106,11 @@ def select(folder: Path, jokes: int, per_picture: int, _batches: int) -> Part:
 
 
 def cut(folder: Path, jokes: int, _per_picture: int, _batches: int) -> Part:
-    texts = _selection(folder).texts
-    start = choose_start(texts, load_recipe("default"), load_encoder("efficientnet-lite0"), None, folder, 0)
+    encoder = load_encoder("efficientnet-lite0")
+    dataset = Dataset.of(_selection(folder), FeatureStore.open(folder, encoder), frozenset())
+    start = choose_start(dataset, load_recipe("default"), encoder, None, folder, 0)
     began = time.process_time()
-    load_tokens(folder, texts, start.tokenizer, lambda _: None)
+    load_tokens(folder, dataset.selection.texts, start.tokenizer, lambda _: None)
     return Part(jokes, time.process_time() - began)
 
 
@@ -143,7 +144,7 @@ def _train(folder: Path, jokes: int, per_picture: int, batches: int) -> tuple[Pa
     selection, store = _selection(folder), FeatureStore.open(folder, encoder)
     seen = frozenset(digest_of(picture) for picture in range(jokes // per_picture) if picture % 10)
     dataset = Dataset.of(selection, store, seen)
-    start = choose_start(selection.texts, recipe, encoder, None, folder, 0)
+    start = choose_start(dataset, recipe, encoder, None, folder, 0)
     tokens = load_tokens(folder, selection.texts, start.tokenizer, lambda _: None)
     marks: list[float] = []
 

@@ -22,7 +22,7 @@ from bokemodel.tokenizer import Tokenizer
 from bokemodel.trigrams import NAMES, Trigrams
 from bokemodel.words import tokenizer_of
 from store.runs import EpochRecord
-from training.dataset import Chosen, Dataset, LeftOut
+from training.dataset import Chosen, Dataset, Ints, LeftOut
 from training.recipe import Recipe
 from training.selection import PackedTokens, StoredTexts, read_tokens, write_tokens
 from training.snapshots import Snapshots, write_whole
@@ -77,25 +77,30 @@ class Fitted:
     keys: NDArray[np.uint64]
 
 
-def sample_texts(texts: StoredTexts, count: int) -> list[str]:
-    """At most so many texts, spread evenly."""
-    return [texts[i] for i in range(0, len(texts), -(-len(texts) // count))] if len(texts) else []
+def sample_texts(texts: StoredTexts, rows: Ints, count: int) -> list[str]:
+    """At most so many of these texts, spread evenly."""
+    return [texts[int(row)] for row in rows[:: max(1, -(-len(rows) // count))]]
 
 
 def choose_start(
-    texts: StoredTexts, recipe: Recipe, encoder: Encoder, candidate: Parent | None, folder: Path, seed: int
+    dataset: Dataset, recipe: Recipe, encoder: Encoder, candidate: Parent | None, folder: Path, seed: int
 ) -> Start:
     """A tokenizer, and whether training goes on from the live model: only where its encoder and tokenizer fit.
 
-    folder: where the run's own tokenizer is kept, so that a continued run has the same. Raises: OSError
+    Held-out jokes are not looked at: units that are made from them, too, would suit them better than other unseen ones.
+
+    folder: where the run's own tokenizer is kept, so that a continued run has the same. Raises: CannotTrain; OSError
     """
-    looked_at = sample_texts(texts, LOOKED_AT)
+    if not len(dataset.train):
+        raise CannotTrain("every joke is of a picture that is held out or cannot be read: nothing to train on")
+    texts = dataset.selection.texts
+    looked_at = sample_texts(texts, dataset.train, LOOKED_AT)
     language = recipe.language if recipe.language != "auto" else language_of(looked_at)
     kept = folder / "tokenizer.model"
     if kept.exists():
         own = tokenizer_of(recipe.tokenizer.kind, kept.read_bytes())
     else:
-        own = train_tokenizer(sample_texts(texts, recipe.tokenizer.sample), recipe.tokenizer, seed)
+        own = train_tokenizer(sample_texts(texts, dataset.train, recipe.tokenizer.sample), recipe.tokenizer, seed)
         write_whole(kept, own.model)
     reason = _misfit(candidate, recipe, encoder, language, own, looked_at)
     if reason or candidate is None:
@@ -161,8 +166,6 @@ def fit(
 
     Raises: CannotTrain, TrainingDiverged; OSError where a snapshot cannot be written.
     """
-    if not len(dataset.train):
-        raise CannotTrain("every joke is of a picture that is held out or cannot be read: nothing to train on")
     parent = start.parent
     normalizer = parent.bundle.normalizer if parent else dataset.normalizer()
     left_out = None

@@ -234,7 +234,7 @@ class Night:
         with self.recorder.stage("train") as stage:
             texts, count = dataset.selection.texts, len(dataset.selection)
             parent = live.parent if live else None
-            start = choose_start(texts, self.options.recipe, encoder, parent, work.folder, self.seed)
+            start = choose_start(dataset, self.options.recipe, encoder, parent, work.folder, self.seed)
             tokens = load_tokens(
                 work.folder, texts, start.tokenizer, lambda done: self._report("cutting texts", done, count)
             )
