@@ -125,6 +125,14 @@ class ClusterExecutor(Executor):
             log.warning("a silent worker of the cluster is not replaced: %s", error)
             return []
 
+    def has_workers(self) -> bool:
+        """Is there a worker, busy or not? Asks the scheduler; one that does not answer has none."""
+        try:
+            return bool(self._client.nthreads())
+        except Exception as error:  # whatever a broken connection raises
+            log.warning("the scheduler does not say who its workers are: %s", error)
+            return False
+
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Disconnect; with `wait`, first wait for what is under way."""
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)

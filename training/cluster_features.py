@@ -146,12 +146,15 @@ class ClusterEncoding:
         """Nothing has come back for too long. Workers that have something to do are replaced, which loses it."""
         assert self._executor is not None
         self._silences += 1
-        if self._silences > MOST_SILENCES or not self._executor.evict():
+        if self._silences > MOST_SILENCES or not (self._executor.evict() or self._executor.has_workers()):
             raise FeaturesClusterFailed(
                 f"no worker of the cluster at {self._engine.address} has answered in "
                 f"{self._engine.start_timeout_s:g} s; the vectors computed so far are kept"
             )
         self._heard = time.monotonic()
+        # Dask's executor forgets a call whose worker died with the result in its hands: all are sent once more.
+        self._again.extend(self._under_way.values())
+        self._drop()
 
     def _blame(self, parcel: _Parcel, error: WorkerDied) -> Iterator[Encoded]:
         """A worker died that had this parcel."""
