@@ -144,8 +144,18 @@ def _on_hangup(app: App, leave: Callable[[], None]) -> None:
             reloading.add(task)
             task.add_done_callback(reloading.discard)
 
+    shown = [number for number in (1, 2) if os.isatty(number)]
+
+    def hang_up() -> None:
+        # What is still said would be left in a buffer, and be an error at the very end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in shown:
+            os.dup2(nowhere, number)
+        os.close(nowhere)
+        leave()
+
     if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, leave if _has_terminal() else reload_all)
+        loop.add_signal_handler(signal.SIGHUP, hang_up if _has_terminal() else reload_all)
 
 
 def _has_terminal() -> bool:

@@ -114,6 +114,7 @@ def test_of_a_terminal_that_is_closed_it_takes_leave(tmp_path: Path, tiny_model:
     pid, terminal = pty.fork()
     if pid == 0:  # with a terminal of its own, as a person starts it
         os.environ |= {"BOKE__WEB__PORT": "0", "BOKE__MODEL__PATH": str(tiny_model), "PYTHONPATH": str(ROOT)}
+        os.environ.pop("PYTHONUNBUFFERED", None)  # so that what can no longer be said stays in a buffer
         os.chdir(tmp_path)
         os.execv(sys.executable, [sys.executable, "-m", "bot"])
     said = b""
