@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import shutil
 import subprocess
@@ -168,7 +169,13 @@ class Page:
 
 def trains(bot: RunningBot) -> bool:
     """Does a run of this bot go on?"""
-    return any("training.retrain" in child.cmdline() for child in family(bot))
+
+    def is_run(child: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            return "training.retrain" in child.cmdline()
+        return False
+
+    return any(map(is_run, family(bot)))
 
 
 def runs(database: Database) -> dict[str, RunRecord]:
