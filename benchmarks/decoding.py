@@ -1,16 +1,19 @@
 """`python -m benchmarks.decoding`: how long the candidates for one picture take, beside their bare matrix products.
 
-All are measured in turns within one run; a ratio is the median over the rounds. `products` are the recurrent ones and those of
-the output layer, each for itself, as a decoder is usually written down; `joined` are the same as one product a step, which is
-faster and how the network makes them: no decoder of these sizes can be faster than that. The network runs once as a bundle's
-decoder alone and once with trigrams mixed in, counted in texts that it made up itself, so that what it writes has been
-counted about as often as in a model of as many jokes. The beam of mode `article` is measured along.
+All are measured in turns within one run; a ratio is the median over the rounds. Each candidate is read under its picture and
+under the mean picture, so that a step has twice as many rows as candidates; here all of them differ from the first word to the
+last, while real ones share their beginnings. `products` are the recurrent ones and those of the output layer by NumPy, each for
+itself, as a decoder is usually written down; `joined` are the same as one product a step, which is faster. The network
+computes with NumPy's products and with those of ONNX Runtime, once as a bundle's decoder alone and once with trigrams mixed
+in, counted in texts that it made up itself, so that what it writes has been counted about as often as in a model of as many
+jokes. The beam of mode `article` is measured along.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,11 +24,13 @@ from numpy.typing import NDArray
 from bokemodel.bundle import load_bundle
 from bokemodel.model import STARTER
 from bokemodel.network import Network
+from bokemodel.products import OnnxProduct
 from bokemodel.search import SearchSettings, beam_search, sample
 from bokemodel.trigrams import NAMES, Trigrams
+from training.recipe import Recipe
 
 Floats = NDArray[np.float32]
-SHARE = 0.2  # of the trigrams, as in the default recipe
+SHARE = Recipe().trigrams
 TEXTS = 4_096  # in which they are counted
 
 clock = time.process_time  # processor time of all threads: other programs do not slow it down
@@ -86,8 +91,8 @@ def measure(network: Network, candidates: int, tokens: int, rounds: int) -> dict
         if seed >= 0:  # the first round warms up
             times["sample"].append(1000 * (sampled - began))
             times["beam"].append(1000 * (searched - sampled))
-            times["products"].append(1000 * products(candidates, tokens + 1, *apart))
-            times["joined"].append(1000 * products(candidates, tokens + 1, network.reads))
+            times["products"].append(1000 * products(2 * candidates, tokens + 1, *apart))
+            times["joined"].append(1000 * products(2 * candidates, tokens + 1, network.reads))
     found = {f"{name}_ms": float(np.median(values)) for name, values in times.items()}
     for name in ("products", "joined"):
         found[f"sample / {name}"] = float(np.median(np.array(times["sample"]) / np.array(times[name])))
@@ -104,10 +109,11 @@ def main(
     """Measure how fast jokes are written."""
     arrays = {name: array for name, array in load_bundle(model).arrays.items() if name not in NAMES}
     network = Network(arrays)
-    mixed = Network({**arrays, **counted(network, tokens)})
+    mixed = {**arrays, **counted(network, tokens)}
     found = {
-        "decoder alone": measure(network, candidates, tokens, rounds),
-        "with trigrams": measure(mixed, candidates, tokens, rounds),
+        f"{engine}, {title}": measure(Network(weights, product), candidates, tokens, rounds)
+        for engine, product in (("NumPy", None), ("ONNX Runtime", partial(OnnxProduct, threads=1)))
+        for title, weights in (("decoder alone", arrays), ("with trigrams", mixed))
     }
     if json_output:
         print(json.dumps(found))

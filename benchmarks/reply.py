@@ -50,7 +50,7 @@ def steps(backend: Backend, files: list[bytes], rounds: int) -> dict[str, list[f
             pictures = model.bundle.normalizer(features)
             found = sample(model.network, model.tokenizer, pictures, model.settings, [number + 1])
             marks.append(time.perf_counter())
-            rerank(model.network, model.tokenizer, found, model.settings, [number + 1], model.learned)
+            rerank(found, model.settings, [number + 1], model.learned)
             marks.append(time.perf_counter())
             if number >= 0:  # the first round warms up
                 for step, spent in zip(STEPS, np.diff(marks), strict=True):

@@ -42,23 +42,19 @@ class Seen:
 
 
 def look(
-    network: Network,
-    tokenizer: Tokenizer,
-    pictures: Floats,
     texts: Sequence[str],
     tokens: Sequence[Sequence[int]],
     log_probs: NDArray[np.float64],
     everyday: NDArray[np.float64],
+    state: Floats,
 ) -> Seen:
-    """What is seen of texts, each with its picture.
+    """What is seen of texts.
 
     Args:
-        pictures: normalised vectors (N, dim).
         tokens: (N,) of the texts.
         log_probs, everyday: (N,) ln p(text | picture) and ln p(text | mean picture), in nats.
+        state: (N, hidden) as `Network.mean_outputs` gives it.
     """
-    batch = pack(tokens, tokenizer.bos, tokenizer.eos)
-    state = network.mean_outputs(pictures, batch, tokenizer.bos)
     steps = np.array([len(ids) + 1 for ids in tokens], np.float64)
     characters = np.array([len(text) + 1 for text in texts], np.float64)
     length = np.log(steps)
@@ -95,7 +91,8 @@ def read(
         batch = pack(ids, tokenizer.bos, tokenizer.eos)
         own = network.log_probs(vectors, batch, tokenizer.bos)
         everyday = network.log_probs(np.zeros_like(vectors), batch, tokenizer.bos)
-        numbers[part] = look(network, tokenizer, vectors, [texts[i] for i in part], ids, own, everyday).numbers
+        state = network.mean_outputs(vectors, batch, tokenizer.bos)
+        numbers[part] = look([texts[i] for i in part], ids, own, everyday, state).numbers
     return Seen(tokens, numbers)
 
 

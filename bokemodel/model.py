@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from PIL import Image
 from bokemodel.bundle import Bundle, load_bundle
 from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder, Features
+from bokemodel.encoders.onnx_runtime import OnnxEncoder
 from bokemodel.errors import BundleMismatch, BundleTampered, UnknownMode
 from bokemodel.examples import Examples, mismatch, retrieve
 from bokemodel.funny import Funny, look, read
@@ -21,6 +24,7 @@ from bokemodel.learned import LearnedTexts
 from bokemodel.modes import ALWAYS, ARTICLE, BOKE, BORROWING, MISMATCH, MODES, RETRIEVE
 from bokemodel.network import Network
 from bokemodel.packing import pack
+from bokemodel.products import OnnxProduct
 from bokemodel.registry import STARTER
 from bokemodel.search import (
     Candidate,
@@ -57,7 +61,7 @@ class BokeModel:
             )
         self.bundle, self.encoder = bundle, encoder
         self.tokenizer, self.settings = bundle.tokenizer, bundle.search
-        self.network = Network(bundle.arrays)
+        self.network = Network(bundle.arrays, _product(encoder))
         try:
             self.learned = LearnedTexts.from_bytes(bundle.extra.get(LearnedTexts.FILE, b""))
             self.examples = Examples.read(bundle.extra)
@@ -130,7 +134,7 @@ class BokeModel:
             return [[Boke(f.joke.text.strip(), f.score, f.joke.url) for f in found] for found in borrowed]
         search = replace(search, candidates=max(n, search.candidates))
         candidates = sample(self.network, self.tokenizer, pictures, search, seeds)
-        ranked = rerank(self.network, self.tokenizer, candidates, search, seeds, self.learned, self._sense(pictures))
+        ranked = rerank(candidates, search, seeds, self.learned, self._sense())
         return [[Boke(c.text.strip(), score) for c, score in scored[:n]] for scored in ranked]
 
     @property
@@ -172,18 +176,18 @@ class BokeModel:
         tokens = [self.tokenizer.encode(text) for text in texts]
         return self.funny(read(self.network, self.tokenizer, self.bundle.normalizer(features), texts, tokens))
 
-    def _sense(self, pictures: Floats) -> Sense | None:
-        """For `rerank`, of candidates for these normalised vectors."""
+    def _sense(self) -> Sense | None:
+        """Of what is funny, for `rerank`."""
         funny = self.funny
         if funny is None:
             return None
 
-        def sense(
-            candidates: Sequence[Candidate], which: NDArray[np.int64], everyday: NDArray[np.float64]
-        ) -> NDArray[np.float64]:
-            texts, tokens = [c.text.strip() for c in candidates], [c.tokens for c in candidates]
-            own = np.array([c.log_prob for c in candidates])
-            return funny(look(self.network, self.tokenizer, pictures[which], texts, tokens, own, everyday))
+        def sense(candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+            own, everyday = np.array([(c.log_prob, c.everyday) for c in candidates]).T
+            state = np.array([c.state for c in candidates])
+            return funny(
+                look([c.text.strip() for c in candidates], [c.tokens for c in candidates], own, everyday, state)
+            )
 
         return sense
 
@@ -192,6 +196,13 @@ class BokeModel:
         other = BokeModel.__new__(BokeModel)
         other.__dict__.update(self.__dict__, settings=replace(self.settings, **settings))
         return other
+
+
+def _product(encoder: Encoder) -> Callable[[Floats], OnnxProduct] | None:
+    """What computes the encoder computes the decoder's steps, too."""
+    if not isinstance(encoder, OnnxEncoder) or importlib.util.find_spec("onnx") is None:
+        return None
+    return partial(OnnxProduct, threads=encoder.threads)
 
 
 def _mean_nats(candidate: Candidate) -> float:

@@ -7,7 +7,7 @@ every word of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,20 @@ class State:
             None if before is None else before[:, rows],
         )
 
+    def followed_by(self, other: State) -> State:
+        """The rows of both."""
+
+        def joined(a: Any, b: Any, axis: int = 0) -> Any:
+            return None if a is None else np.concatenate((a, b), axis)
+
+        return State(
+            joined(self.h, other.h),
+            joined(self.c, other.c),
+            joined(self.to_gates, other.to_gates),
+            joined(self.to_output, other.to_output),
+            joined(self.before, other.before, 1),
+        )
+
     @property
     def output(self) -> Floats:
         """What the output layer reads: (rows, H)."""
@@ -64,15 +78,20 @@ class Prediction:
     total: Floats
     gates: Floats
 
-    def take(self, rows: NDArray[Any]) -> Prediction:
+    def take(self, rows: NDArray[Any] | slice) -> Prediction:
         return Prediction(self.weights[rows], self.total[rows], self.gates[rows])
 
 
 class Network:
     """Weights of a decoder, ready to run."""
 
-    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take the arrays of `Decoder.arrays`, of any float type, and those of `Trigrams.learn` where there are any."""
+    def __init__(
+        self, arrays: Mapping[str, NDArray[Any]], product: Callable[[Floats], Callable[[Floats], Floats]] | None = None
+    ) -> None:
+        """Take the arrays of `Decoder.arrays`, of any float type, and those of `Trigrams.learn` where there are any.
+
+        product: makes, of weights (K, M), what multiplies rows (N, K) with them in each step; left out, NumPy does.
+        """
         a = {name: np.asarray(array, np.float32) for name, array in arrays.items() if name not in NAMES}
         self.hidden = a["lstm_u"].shape[1]
         self.vocabulary = len(a["embed"])
@@ -95,6 +114,8 @@ class Network:
         self.out_b[:] = a["out_b"]
         self.words = a["embed"] @ self.lstm_w + a["lstm_b"] * self._halved
         self._ones = np.ones(self.vocabulary, np.float32)
+        self._mean_starts: dict[int, State] = {}
+        self._read = product(self.reads) if product else self.reads.__rmatmul__
 
     def start(self, pictures: Floats, bos: int) -> State:
         """Normalised vectors (N, dim) to the state after <s>, where the picture enters."""
@@ -115,6 +136,12 @@ class Network:
         before = None if self.trigrams is None else np.repeat([[NOTHING], [bos]], len(pictures), axis=1)
         return self._gated(gates, State(h, c, to_gates, to_output), before)
 
+    def mean_start(self, bos: int) -> State:
+        """The state after <s> under the mean picture, one row; worked out once."""
+        if bos not in self._mean_starts:
+            self._mean_starts[bos] = self.start(np.zeros((1, self.feature_dim), np.float32), bos)
+        return self._mean_starts[bos]
+
     def step(self, state: State, tokens: NDArray[np.integer[Any]], gates: Floats | None = None) -> State:
         """One more word in each row. gates: of the state's `Prediction`, where there is one."""
         inputs = self.words[tokens]
@@ -126,7 +153,7 @@ class Network:
 
     def predict(self, state: State) -> Prediction:
         """What comes next. Logits beyond what `exp` can take are dealt with, but NumPy may warn of them first."""
-        both = _and_one(state.output) @ self.reads
+        both = self._read(_and_one(state.output))
         gates, logits = both[:, : 4 * self.hidden], both[:, 4 * self.hidden :]
         weights = np.exp(logits)
         total = weights @ self._ones

@@ -7,17 +7,17 @@ information (Li et al. 2016, eq. 9), over a power of the length: what would be s
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bokemodel.network import Network, Prediction, State
-from bokemodel.packing import pack
 from bokemodel.tokenizer import Tokenizer
 
 Floats = NDArray[np.float32]
+TINY = np.finfo(np.float32).tiny  # for a word that rounds to nothing under the mean picture: its ln p stays a number
 TOP = 64  # a sampled word is always among so many likeliest ones; far fewer carry the probability that top-p keeps
 
 
@@ -42,15 +42,20 @@ class SearchSettings:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A text with its ln p(text | picture) in nats and its number of tokens, </s> included."""
+    """A text with its ln p(text | picture) in nats and its number of tokens, </s> included.
+
+    What `sample` knows besides: everyday, ln p(text | mean picture); state, (H,) what the output layer read, the mean over the
+    steps.
+    """
 
     text: str
     tokens: tuple[int, ...]
     log_prob: float
+    everyday: float = float("nan")
+    state: Floats | None = field(default=None, repr=False, compare=False)
 
 
-# Candidates (N,), the number of each one's picture, and ln p(text | mean picture), to how funny they are (N,).
-Sense = Callable[[Sequence[Candidate], NDArray[np.int64], NDArray[np.float64]], NDArray[np.float64]]
+Sense = Callable[[Sequence[Candidate]], NDArray[np.float64]]  # candidates (N,) to how funny they are (N,)
 
 
 @np.errstate(divide="ignore", over="ignore")  # ln p of what cannot come is -inf; for `Network.predict`
@@ -61,32 +66,44 @@ def sample(
 
     pictures: normalised vectors (N, dim); seeds: (N,), a picture's texts depend on its own seed alone.
     Returns for each picture the different finished texts, likeliest first.
+
+    Candidates of a picture that are equal so far are one row. All rows come twice: those of the pictures are followed by as many
+    that read the same under the mean picture, because twice the rows in one product take less time than two products.
     """
     count, steps = settings.candidates, settings.max_tokens + 1
     draws = np.concatenate([np.random.default_rng(seed).random((steps, count)) for seed in seeds], axis=1)
-    rows = np.arange(len(pictures) * count)  # which candidate each running row is
-    state = network.start(pictures, tokenizer.bos)
-    said = network.predict(state).take(rows // count)  # once for all candidates of a picture
-    state = state.take(rows // count)
+    rows = np.arange(len(pictures) * count)  # which candidate each running one is
+    at = rows // count  # the row that it stands at
+    everyday = network.mean_start(tokenizer.bos).take(np.zeros(len(pictures), np.int64))
+    state = network.start(pictures, tokenizer.bos).followed_by(everyday)
+    said = network.predict(state)
     written = np.full((len(rows), steps), -1, np.int64)
-    log_prob = np.zeros(len(rows))
+    nats, outputs = np.zeros((2, len(rows))), np.zeros((len(rows), network.hidden), np.float32)
     finished = np.zeros(len(rows), bool)
     never = np.array(tokenizer.never(), np.int64)
     for step in range(steps):
-        tokens, nats = _draw(said, never, draws[step, rows], settings.temperature, settings.top_p)
-        log_prob[rows] += nats
-        running, gates = tokens != tokenizer.eos, said.gates
-        if not running.all():
-            finished[rows[~running]] = True
-            rows, tokens, state, gates = rows[running], tokens[running], state.take(running), gates[running]
+        half = len(said.total) // 2
+        outputs[rows] += state.output[at]
+        parents, tokens, which = _draw(
+            said.take(slice(half)), never, at, draws[step, rows], settings.temperature, settings.top_p
+        )
+        both = np.array((parents, parents + half))
+        drawn = np.log(np.maximum(said.weights[both, tokens], TINY)) - np.log(said.total[both])
+        nats[:, rows] += drawn[:, which]
+        going = tokens != tokenizer.eos
+        running = going[which]
+        finished[rows[~running]] = True
+        rows, which = rows[running], which[running]
         if not len(rows) or step == steps - 1:
             break
-        written[rows, step] = tokens
-        state = network.step(state, tokens, gates)
+        written[rows, step] = tokens[which]
+        at, following = (going.cumsum() - 1)[which], both[:, going].ravel()
+        state = network.step(state.take(following), np.tile(tokens[going], 2), said.gates[following])
         said = network.predict(state)
+    outputs /= (written >= 0).sum(axis=1, keepdims=True) + 1
     return [
         _unique(
-            _candidate(tokenizer, written[row], log_prob[row])
+            _candidate(tokenizer, written[row], *nats[:, row], outputs[row])
             for row in range(n * count, (n + 1) * count)
             if finished[row]
         )
@@ -95,17 +112,30 @@ def sample(
 
 
 def _draw(
-    said: Prediction, never: NDArray[np.int64], draws: NDArray[np.float64], temperature: float, top_p: float
-) -> tuple[NDArray[np.int64], Floats]:
-    """One word for each row, and its ln p at temperature 1."""
+    said: Prediction,
+    never: NDArray[np.int64],
+    at: NDArray[np.int64],
+    draws: NDArray[np.float64],
+    temperature: float,
+    top_p: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """One word for each candidate. at, draws: (candidates,) its row in `said`, and its chance from 0 to 1.
+
+    Returns the different ones that were drawn, (D,) the row that each follows on and (D,) the word, and which of these each
+    candidate has, (candidates,).
+    """
     found = _largest(_possible(said, never))
     values = np.log(found)
     weights = np.exp((values - values[:, :1]) * np.float32(1 / max(temperature, 1e-4)))
     upto = weights.cumsum(axis=1)
-    row, last = np.arange(len(draws)), (upto >= min(top_p, 1) * upto[:, -1:]).argmax(axis=1)
-    wanted = (draws * upto[row, last]).astype(np.float32)
-    chosen = (upto >= wanted[:, None]).argmax(axis=1)
-    return _words(said.weights, found, chosen), values[row, chosen] - np.log(said.total)
+    last = (upto >= min(top_p, 1) * upto[:, -1:]).argmax(axis=1)
+    most = upto[np.arange(len(upto)), last]
+    wanted = (draws * most[at]).astype(np.float32)
+    chosen = (upto[at] >= wanted[:, None]).argmax(axis=1)
+    different: dict[int, int] = {}
+    which = [different.setdefault(cell, len(different)) for cell in (at * found.shape[1] + chosen).tolist()]
+    parents, chosen = np.divmod(np.array(list(different)), found.shape[1])
+    return parents, _words(said.weights[parents], found[parents], chosen), np.array(which)
 
 
 def _largest(weights: Floats) -> Floats:
@@ -196,41 +226,29 @@ FLUENCY_PENALTY = 4.0  # for each nat a token beyond `fluency`
 
 
 def rerank(
-    network: Network,
-    tokenizer: Tokenizer,
     candidates: list[list[Candidate]],
     settings: SearchSettings,
     seeds: Sequence[int] | None = None,
     learned: Container[str] = (),
     funny: Sense | None = None,
 ) -> list[list[tuple[Candidate, float]]]:
-    """Each picture's candidates with their score, best first.
+    """Each picture's candidates, as `sample` gives them, with their score, best first.
 
     The score is the MMI score; less what a text lacks in fluency, so that stumbling sentences come last; plus `freshness`
     for what is not among the `learned` texts; plus `funny_weight` times what the sense of what is `funny` says; plus a little
     chance where `variety` asks for it (Gumbel noise, from the picture's seed), so that pictures alike do not all get the
     same answer.
     """
-    flat = [candidate for found in candidates for candidate in found]
-    if not flat:
-        return [[] for _ in candidates]
-    everyday = mean_picture_log_probs(network, tokenizer, [candidate.tokens for candidate in flat])
-    bonus = np.zeros(len(flat))
-    if funny is not None and settings.funny_weight:
-        which = np.repeat(np.arange(len(candidates)), [len(found) for found in candidates])
-        bonus = settings.funny_weight * funny(flat, which, everyday)
     out: list[list[tuple[Candidate, float]]] = []
-    start = 0
     for number, found in enumerate(candidates):
-        here = slice(start, start + len(found))
-        plain = everyday[here]
-        start += len(found)
         if not found:
             out.append([])
             continue
-        own = np.array([candidate.log_prob for candidate in found])
+        own, everyday = np.array([(candidate.log_prob, candidate.everyday) for candidate in found]).T
         length = np.array([len(candidate.tokens) + 1 for candidate in found], np.float64)
-        scores = (own - settings.mmi_lambda * plain) / length**settings.length_power + bonus[here]
+        scores = (own - settings.mmi_lambda * everyday) / length**settings.length_power
+        if funny is not None and settings.funny_weight:
+            scores += settings.funny_weight * funny(found)
         if np.isfinite(settings.fluency):
             fluent = own / length
             scores -= FLUENCY_PENALTY * np.maximum(0.0, fluent.max() - settings.fluency - fluent)
@@ -244,21 +262,13 @@ def rerank(
     return out
 
 
-def mean_picture_log_probs(
-    network: Network, tokenizer: Tokenizer, texts: Sequence[Sequence[int]]
-) -> NDArray[np.float64]:
-    """ln p(text | mean picture) of token sequences: (N,)."""
-    batch = pack(texts, tokenizer.bos, tokenizer.eos)
-    return network.log_probs(np.zeros((1, network.feature_dim), np.float32), batch, tokenizer.bos)
-
-
 def _per_length(log_prob: float, tokens: int, power: float) -> float:
     return float(log_prob / tokens**power)
 
 
-def _candidate(tokenizer: Tokenizer, written: Any, log_prob: float) -> Candidate:
+def _candidate(tokenizer: Tokenizer, written: Any, log_prob: float, *others: Any) -> Candidate:
     tokens = tuple(int(token) for token in written if token >= 0)
-    return Candidate(tokenizer.decode(tokens), tokens, float(log_prob))
+    return Candidate(tokenizer.decode(tokens), tokens, float(log_prob), *others)
 
 
 def _unique(candidates: Any) -> list[Candidate]:
@@ -271,4 +281,4 @@ def _unique(candidates: Any) -> list[Candidate]:
     return list(best.values())
 
 
-__all__ = ["Candidate", "SearchSettings", "State", "beam_search", "mean_picture_log_probs", "rerank", "sample"]
+__all__ = ["Candidate", "SearchSettings", "State", "beam_search", "rerank", "sample"]

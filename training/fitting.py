@@ -287,7 +287,7 @@ class _Answers:
         network = Network(decoder.arrays())
         seeds = [self._seed] * len(self._digests)
         found = sample(network, self._tokenizer, self._pictures, self._settings, seeds)
-        best = rerank(network, self._tokenizer, found, self._settings)
+        best = rerank(found, self._settings)
         return tuple(
             {"picture": digest, "text": ranked[0][0].text.strip()}
             for digest, ranked in zip(self._digests, best, strict=True)

@@ -45,7 +45,8 @@ class OnnxEncoder:
         """
         self.weights = weights
         self.name, self.input_size = weights.name, weights.input_size
-        self.session = _session(_graph(weights), weights.weights_folder, threads or _usable_processors())
+        self.threads = threads or _usable_processors()
+        self.session = _session(_graph(weights), weights.weights_folder, self.threads)
 
     @property
     def weights_digest(self) -> str:
@@ -103,7 +104,11 @@ def _errors() -> tuple[type[Exception], ...]:
     return state.Fail, state.InvalidArgument, state.RuntimeException, state.InvalidGraph
 
 
-def _session(graph: bytes, folder: Path | None, threads: int) -> Any:
+def session_options(threads: int, *, prepacking: bool) -> Any:
+    """Settings for a session. Raises NoGraph where ONNX Runtime is not installed.
+
+    prepacking: whether it keeps weights a second time, in its own order; mapped ones, which several processes share, shall not.
+    """
     # Its wheels report to their maker what is run on whose machine, unless this is set before the import.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
@@ -115,8 +120,14 @@ def _session(graph: bytes, folder: Path | None, threads: int) -> Any:
     options.log_severity_level = 3
     # Threads that wait by computing take the cores from whatever else runs there, such as the bot itself.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Repacked weights would be a copy of their own in every process; mapped, one copy serves all.
-    options.add_session_config_entry("session.disable_prepacking", "1")
+    options.add_session_config_entry("session.disable_prepacking", str(int(not prepacking)))
+    return options
+
+
+def _session(graph: bytes, folder: Path | None, threads: int) -> Any:
+    options = session_options(threads, prepacking=False)
+    import onnxruntime
+
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     try:

@@ -30,22 +30,21 @@ def scorer(small: Small, network: Network, word: str = "", weight: float = 0.0) 
     return Funny(units, np.zeros(size), np.zeros(size), np.ones(size))
 
 
-def test_likelihood_and_length_by_hand(small: Small, network: Network) -> None:
-    tokens = [[5, 6, 7], [8]]
-    pictures = small.bundle.normalizer(np.array([vector(0), vector(1)]))
+def test_likelihood_and_length_by_hand() -> None:
     log_probs, everyday = np.array([-8.0, -3.0]), np.array([-10.0, -3.5])
-    seen = look(network, small.bundle.tokenizer, pictures, ["abcdefg", "x"], tokens, log_probs, everyday)
-    assert seen.numbers.shape == (2, SURFACE + network.hidden)
+    seen = look(["abcdefg", "x"], [[5, 6, 7], [8]], log_probs, everyday, np.array([[0.5, 1], [2, 3]], np.float32))
+    assert seen.numbers.shape == (2, SURFACE + 2)
     expected = [
         [-8 / 4, -10 / 4, 2 / 4, np.log(4), np.log(4) ** 2, 8 / 4],
         [-3 / 2, -3.5 / 2, 0.5 / 2, np.log(2), np.log(2) ** 2, 2 / 2],
     ]
     np.testing.assert_allclose(seen.numbers[:, :SURFACE], expected, rtol=1e-5)
+    np.testing.assert_array_equal(seen.numbers[:, SURFACE:], [[0.5, 1], [2, 3]])
 
 
 def test_the_state_is_the_mean_over_the_steps(small: Small, network: Network) -> None:
     pictures = small.bundle.normalizer(np.array([vector(0), vector(1)]))
-    seen = look(network, small.bundle.tokenizer, pictures, ["ab", "c"], [[5, 6], [7]], np.zeros(2), np.zeros(2))
+    seen = read(network, small.bundle.tokenizer, pictures, ["ab", "c"], [[5, 6], [7]])
     for row, ids in ((0, [5, 6]), (1, [7])):
         state = network.start(pictures[[row]], small.bundle.tokenizer.bos)
         outputs = [state.output]

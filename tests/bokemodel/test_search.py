@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bokemodel.decoder import Decoder, DecoderConfig
 from bokemodel.network import Network
 from bokemodel.packing import pack
-from bokemodel.search import SearchSettings, _largest, _words, beam_search, mean_picture_log_probs, rerank, sample
+from bokemodel.search import SearchSettings, _largest, _words, beam_search, rerank, sample
 from tests.bokemodel.conftest import DIM, JOKES, Small, vector
 
 SETTINGS = SearchSettings(candidates=24, max_tokens=20, temperature=1.0, top_p=1.0)
@@ -83,27 +84,50 @@ def test_reranking_prefers_what_is_about_the_picture(small: Small, network: Netw
     tokenizer = small.bundle.tokenizer
     found = sample(network, tokenizer, pictures, SETTINGS, [0] * 4)
     settings = replace(SETTINGS, mmi_lambda=0.7, length_power=1.0)
-    for scored in rerank(network, tokenizer, found, settings):
+    for scored in rerank(found, settings):
         assert [score for _, score in scored] == sorted((score for _, score in scored), reverse=True)
         for candidate, score in scored:
-            plain = mean_picture_log_probs(network, tokenizer, [candidate.tokens])[0]
+            plain = network.log_probs(np.zeros((1, DIM), np.float32), pack([candidate.tokens], 1, 2), 1)[0]
             expected = (candidate.log_prob - 0.7 * plain) / (len(candidate.tokens) + 1)
             assert score == pytest.approx(expected, rel=1e-5)
 
 
 def test_answers_are_about_their_picture(small: Small, network: Network, pictures: np.ndarray) -> None:
     subject = ("猫が", "電車が", "海が", "時計が")
-    ranked = rerank(
-        network, small.bundle.tokenizer, sample(network, small.bundle.tokenizer, pictures, SETTINGS, [0] * 4), SETTINGS
-    )
+    ranked = rerank(sample(network, small.bundle.tokenizer, pictures, SETTINGS, [0] * 4), SETTINGS)
     for kind, scored in enumerate(ranked):
         assert subject[kind] in scored[0][0].text
 
 
-def test_the_mean_picture_is_the_zero_vector(small: Small, network: Network) -> None:
-    tokens = [small.bundle.tokenizer.encode(JOKES[0][1])]
-    by_hand = network.log_probs(np.zeros((1, DIM), np.float32), pack(tokens, 1, 2), 1)
-    assert mean_picture_log_probs(network, small.bundle.tokenizer, tokens)[0] == by_hand[0]
+@pytest.mark.parametrize("output", [False, True])  # what the picture adds in each step
+def test_what_is_seen_along_with_a_text_is_what_reading_it_shows(small: Small, output: bool) -> None:
+    """Under the mean picture, which is the zero vector, too; also of texts that share beginnings, and of several pictures."""
+    tokenizer = small.bundle.tokenizer
+    arrays = small.bundle.arrays
+    if output:
+        config = DecoderConfig(len(tokenizer), DIM, 32, 32, start=True, every=True, output=True)
+        arrays = Decoder(config, 1).arrays()
+        arrays["out_b"] = np.zeros(len(tokenizer), np.float32)
+        arrays["out_b"][[tokenizer.eos, *tokenizer.encode("今日も猫が考え込む")]] = 6
+    network, pictures = Network(arrays), small.bundle.normalizer(np.array([vector(kind) for kind in range(3)]))
+    for found, picture in zip(sample(network, tokenizer, pictures, SETTINGS, [1, 2, 1]), pictures, strict=True):
+        assert 1 < len({candidate.tokens[:1] for candidate in found}) < len(found)
+        batch = pack([candidate.tokens for candidate in found], 1, 2)
+        everyday = network.log_probs(np.zeros((1, DIM), np.float32), batch, 1)
+        np.testing.assert_allclose([candidate.everyday for candidate in found], everyday, rtol=1e-4, atol=1e-4)
+        states = network.mean_outputs(np.repeat(picture[None], len(found), 0), batch, 1)
+        np.testing.assert_allclose([candidate.state for candidate in found], states, rtol=1e-3, atol=1e-5)
+
+
+def test_a_word_that_is_nothing_under_the_mean_picture_keeps_a_score(small: Small, pictures: np.ndarray) -> None:
+    """Its probability there may be too small for 32 bits."""
+    arrays = {**small.bundle.arrays}
+    arrays["img2x_w"] = arrays["img2x_w"] * 40
+    arrays["out_w"] = arrays.get("out_w", arrays["embed"]) * 60
+    network = Network(arrays)
+    found = sample(network, small.bundle.tokenizer, pictures, SETTINGS, [0] * 4)
+    assert min(candidate.everyday for candidates in found for candidate in candidates) < np.log(1e-38)
+    assert np.isfinite([score for scored in rerank(found, SETTINGS) for _, score in scored]).all()
 
 
 def test_stumbling_sentences_come_last_and_fresh_ones_first(
@@ -111,9 +135,9 @@ def test_stumbling_sentences_come_last_and_fresh_ones_first(
 ) -> None:
     tokenizer = small.bundle.tokenizer
     found = sample(network, tokenizer, pictures, replace(SETTINGS, temperature=1.5), [0] * 4)
-    plain = rerank(network, tokenizer, found, SETTINGS)
-    fluent = rerank(network, tokenizer, found, replace(SETTINGS, fluency=0.1))
-    fresh = rerank(network, tokenizer, found, replace(SETTINGS, freshness=50.0), learned={text for _, text in JOKES})
+    plain = rerank(found, SETTINGS)
+    fluent = rerank(found, replace(SETTINGS, fluency=0.1))
+    fresh = rerank(found, replace(SETTINGS, freshness=50.0), learned={text for _, text in JOKES})
     for before, after, new in zip(plain, fluent, fresh, strict=True):
         best = max(c.log_prob / (len(c.tokens) + 1) for c, _ in before)
         scores = {c.text: score for c, score in before}
@@ -128,10 +152,8 @@ def test_variety_is_chance_by_the_pictures_seed(small: Small, network: Network, 
     tokenizer = small.bundle.tokenizer
     found = sample(network, tokenizer, pictures, SETTINGS, [0] * 4)
     settings = replace(SETTINGS, variety=1.0)
-    firsts = [
-        [scored[0][0].text for scored in rerank(network, tokenizer, found, settings, [seed] * 4)] for seed in range(8)
-    ]
-    assert firsts[0] == [scored[0][0].text for scored in rerank(network, tokenizer, found, settings, [0] * 4)]
+    firsts = [[scored[0][0].text for scored in rerank(found, settings, [seed] * 4)] for seed in range(8)]
+    assert firsts[0] == [scored[0][0].text for scored in rerank(found, settings, [0] * 4)]
     assert len({tuple(texts) for texts in firsts}) > 1
 
 
