@@ -6,12 +6,13 @@ last, while real ones share their beginnings. `products` are the recurrent ones 
 itself, as a decoder is usually written down; `joined` are the same as one product a step, which is faster. The network
 computes with NumPy's products and with those of ONNX Runtime, once as a bundle's decoder alone and once with trigrams mixed
 in, counted in texts that it made up itself, so that what it writes has been counted about as often as in a model of as many
-jokes. The beam of mode `article` is measured along.
+jokes. The beam of mode `article` is measured along. One thread.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,9 @@ from bokemodel.network import Network
 from bokemodel.products import OnnxProduct
 from bokemodel.search import SearchSettings, beam_search, sample
 from bokemodel.trigrams import NAMES, Trigrams
+from bot.executors import WorkerProcess
+from bot.inference import EngineSettings
+from bot.worker import THREAD_VARIABLES
 from training.recipe import Recipe
 
 Floats = NDArray[np.float32]
@@ -99,6 +103,17 @@ def measure(network: Network, candidates: int, tokens: int, rounds: int) -> dict
     return {name: round(value, 2) for name, value in {**found, "fastest_ms": min(times["sample"])}.items()}
 
 
+def measure_all(model: Path, candidates: int, tokens: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Both engines, without trigrams and with them."""
+    arrays = {name: array for name, array in load_bundle(model).arrays.items() if name not in NAMES}
+    mixed = {**arrays, **counted(Network(arrays), tokens)}
+    return {
+        f"{engine}, {title}": measure(Network(weights, product), candidates, tokens, rounds)
+        for engine, product in (("NumPy", None), ("ONNX Runtime", partial(OnnxProduct, threads=1)))
+        for title, weights in (("decoder alone", arrays), ("with trigrams", mixed))
+    }
+
+
 def main(
     model: Annotated[Path, typer.Option(help="A bundle.")] = STARTER,
     candidates: int = 32,
@@ -107,18 +122,13 @@ def main(
     json_output: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Measure how fast jokes are written."""
-    arrays = {name: array for name, array in load_bundle(model).arrays.items() if name not in NAMES}
-    network = Network(arrays)
-    mixed = {**arrays, **counted(network, tokens)}
-    found = {
-        f"{engine}, {title}": measure(Network(weights, product), candidates, tokens, rounds)
-        for engine, product in (("NumPy", None), ("ONNX Runtime", partial(OnnxProduct, threads=1)))
-        for title, weights in (("decoder alone", arrays), ("with trigrams", mixed))
-    }
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # of the process that measures
+    with WorkerProcess(EngineSettings(), "auto") as process:
+        found = process.submit(measure_all, model, candidates, tokens, rounds).result()
     if json_output:
         print(json.dumps(found))
         return
-    print(f"{candidates} candidates of {tokens} tokens, {network.vocabulary} units, hidden {network.hidden}")
+    print(f"{candidates} candidates of {tokens} tokens")
     for title, values in found.items():
         print(title)
         for name, value in values.items():
