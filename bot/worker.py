@@ -107,7 +107,7 @@ _models: dict[str, BokeModel] = {}
 
 
 def initialize(threads: int, backend: str = "auto", log_level: str = "warning", log_format: str = "text") -> None:
-    """Called once in a new process. `threads` are the vision network's.
+    """Called once in a new process. `threads` are ONNX Runtime's, for the vision network and the decoder's products.
 
     NumPy's own stay at one, unless Chainer computes the network with them: for the decoder's small matrices OpenBLAS's threads
     mostly wait for each other, and they wait by computing (2 threads on 2 busy cores: 10 times the processor time).
