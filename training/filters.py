@@ -10,7 +10,8 @@ import heapq
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ from store.text import text_hash
 from store.words import WordFilter
 from training.corpus import Joke
 from training.errors import FilterError
+from training.most import Most, liking
 
 _BLANKS = re.compile(
     r"[〇○◯●]{2,}"  # 〇〇な人
@@ -53,6 +55,8 @@ class FilterConfig:
         duplicates: the same picture's jokes that read the same, but for the best.
         per_picture_cap: most jokes of one picture, the best ones; None: all.
         domain: classes of ImageNet, by name; only pictures of these are kept. Empty: all pictures.
+        most: jokes that are learned from, of all that pass: the best ones, three of each picture before any fourth
+            (`training.most`); None: all.
     """
 
     fill_in_the_blank: bool = True
@@ -65,12 +69,14 @@ class FilterConfig:
     duplicates: bool = True
     per_picture_cap: int | None = None
     domain: tuple[str, ...] = ()
+    most: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_chars <= self.max_chars:
             raise FilterError(f"min_chars {self.min_chars} and max_chars {self.max_chars} let nothing through")
-        if self.per_picture_cap is not None and self.per_picture_cap < 1:
-            raise FilterError(f"per_picture_cap {self.per_picture_cap} lets nothing through; leave it out for no cap")
+        for name, cap in (("per_picture_cap", self.per_picture_cap), ("most", self.most)):
+            if cap is not None and cap < 1:
+                raise FilterError(f"{name} {cap} lets nothing through; leave it out for no cap")
         object.__setattr__(self, "domain", tuple(self.domain))
 
 
@@ -131,18 +137,14 @@ def duplicates(jokes: Iterable[Joke]) -> list[Joke]:
     best: dict[int, Joke] = {}
     for joke in jokes:
         key = text_hash(joke.text)
-        if key not in best or _liking(joke) > _liking(best[key]):
+        if key not in best or liking(joke) > liking(best[key]):
             best[key] = joke
     return list(best.values())
 
 
 def per_picture_cap(jokes: Iterable[Joke], cap: int) -> list[Joke]:
     """Of one picture's jokes, the best ones."""
-    return heapq.nlargest(cap, jokes, key=_liking)
-
-
-def _liking(joke: Joke) -> tuple[float, int, int]:
-    return joke.stars if joke.stars is not None else float("-inf"), joke.ratings or 0, joke.up - joke.down
+    return heapq.nlargest(cap, jokes, key=liking)
 
 
 # --- all of them together -------------------------------------------------------------------------------------------
@@ -152,11 +154,17 @@ class Filters:
     """The filters of a configuration, in the order above. One object counts what one corpus lost."""
 
     def __init__(
-        self, config: FilterConfig, *, words: WordFilter | None = None, in_domain: PictureTest | None = None
+        self,
+        config: FilterConfig,
+        *,
+        words: WordFilter | None = None,
+        in_domain: PictureTest | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Args:
             words: None takes the list that ships.
             in_domain: needed where `config.domain` names classes; `Domain` is one.
+            folder: where `config.most` keeps jokes meanwhile; None: where temporary files go.
 
         Raises: FilterError
         """
@@ -170,23 +178,33 @@ class Filters:
         if cap is not None:
             self._groups["per_picture_cap"] = lambda jokes: per_picture_cap(jokes, cap)
         self._dropped |= dict.fromkeys(self._groups, 0)
+        self._most = None if config.most is None else Most(config.most, folder)
         self._read = self._kept = 0
 
     @property
     def report(self) -> FilterReport:
         """The counts so far."""
-        return FilterReport(self._read, self._kept, dict(self._dropped))
+        over = {} if self._most is None else {"most": self._most.dropped}
+        return FilterReport(self._read, self._kept, self._dropped | over)
 
     def keep(self, jokes: Iterable[Joke]) -> Iterator[Joke]:
-        """The jokes that pass. A picture's jokes must come together; they are held in memory, others are not."""
+        """The jokes that pass. A picture's jokes must come together; they are held in memory, others are not.
+
+        With `most` none comes out before all are read. Raises: OSError, where they cannot be kept meanwhile.
+        """
+        pictures = self._by_picture(jokes)
+        for joke in chain.from_iterable(pictures) if self._most is None else self._most.keep(pictures):
+            self._kept += 1
+            yield joke
+
+    def _by_picture(self, jokes: Iterable[Joke]) -> Iterator[list[Joke]]:
         for _, of_picture in groupby(self._one_by_one(jokes), key=lambda joke: joke.picture):
             kept = list(of_picture)
             for name, choose in self._groups.items():
                 chosen = choose(kept)
                 self._dropped[name] += len(kept) - len(chosen)
                 kept = chosen
-            self._kept += len(kept)
-            yield from kept
+            yield kept
 
     def _one_by_one(self, jokes: Iterable[Joke]) -> Iterator[Joke]:
         for joke in jokes:

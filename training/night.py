@@ -153,7 +153,7 @@ class Night:
         words = WordFilter.load(settings.words, settings.words_file, shipped=settings.shipped_words)
         domain = recipe.filters.domain
         inside = Domain(store, encoder, domain) if domain else None  # type: ignore[arg-type]
-        filters = Filters(recipe.filters, words=words, in_domain=inside)
+        filters = Filters(recipe.filters, words=words, in_domain=inside, folder=self.data_dir)
         voted = read_voted(self.database, encoder.name, encoder.weights_digest, dev_share=share, split="train")
         jokes = self._counted(filters.keep(read_jokes(self.database, dev_share=share)))
         return write_selection(jokes, _liked(voted), folder, lambda: asdict(filters.report))

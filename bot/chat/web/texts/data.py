@@ -72,6 +72,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "filter_domain": ("対象外の写真", "Pictures out of the domain"),
     "filter_duplicates": ("同じボケの重複", "Duplicates"),
     "filter_per_picture_cap": ("1枚あたりの上限を超えた分", "Over the limit per picture"),
+    "filter_most": ("全体の上限を超えた分", "Over the limit of all"),
 }
 
 FOR_SCRIPTS = (
@@ -100,4 +101,5 @@ FOR_SCRIPTS = (
     "filter_domain",
     "filter_duplicates",
     "filter_per_picture_cap",
+    "filter_most",
 )

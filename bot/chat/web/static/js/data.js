@@ -20,6 +20,7 @@ const FILTERS = new Set([
   "filter_domain",
   "filter_duplicates",
   "filter_per_picture_cap",
+  "filter_most",
 ]);
 const find = (id) => document.getElementById(id);
 
