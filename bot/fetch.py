@@ -1,8 +1,8 @@
 """A link or an attachment to bytes: only from hosts that are allowed, no more bytes and no longer than allowed.
 
 A host is allowed by name (the chat's own file hosts, and `pictures.allowed_hosts`). Its addresses must be public ones, except
-that a host named in `pictures.allowed_hosts` may be anywhere. The address that was checked is the one that is connected to,
-and every redirect is checked anew.
+that a host named in `pictures.allowed_hosts` may be in a private network. The address that was checked is the one that is
+connected to, and every redirect is checked anew.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import aiohttp
 from yarl import URL
 
 from bot.boke import BokeRefused, megabytes
-from store.addresses import CheckedResolver, is_public
+from store.addresses import CheckedResolver, is_metadata, is_public
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,12 @@ class FetchRules:
     max_redirects: int = 3
 
     def may_connect(self, host: str, address: str) -> bool:
-        """May this host be connected to at this address? A host that the owner named may be anywhere."""
-        return host.lower().rstrip(".") in self.allowed_hosts or is_public(address)
+        """May this host be connected to at this address?
+
+        A host that the owner named may be private, but no name may lead to where a cloud's machine finds its own secrets.
+        """
+        host = host.lower().rstrip(".")
+        return is_public(address) or (host in self.allowed_hosts and (host == address or not is_metadata(address)))
 
     def allows(self, url: URL) -> bool:
         """By name: is this host one that links may point to?"""

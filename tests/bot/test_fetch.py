@@ -19,7 +19,7 @@ RULES = FetchRules(allowed_hosts=frozenset({"127.0.0.1"}), max_bytes=1000, timeo
 
 
 @asynccontextmanager
-async def serving(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[str]:
+async def serving(handler: Handler, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     async def any_path(request: web.Request) -> web.StreamResponse:
         return await handler(request)
 
@@ -27,7 +27,7 @@ async def serving(handler: Handler, host: str = "127.0.0.1") -> AsyncIterator[st
     app.router.add_route("*", "/{path:.*}", any_path)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, host, 0)
+    site = web.TCPSite(runner, host, port)
     await site.start()
     try:
         yield f"http://{host}:{runner.addresses[0][1]}"
