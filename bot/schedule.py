@@ -28,7 +28,7 @@ from store.database import Database
 from store.errors import StoreError
 from store.events import mark_seen, prune_seen
 from store.feed import FeedLimits, erase_old_pictures
-from store.runs import close_lost_runs, take_announcements
+from store.runs import RUN_KILLED, close_gone_runs, take_announcements
 
 log = logging.getLogger(__name__)
 
@@ -175,8 +175,8 @@ class Schedule:
             reading.cancel()
         log.info("retrain: ended with %s", code)
         with contextlib.suppress(StoreError):  # the next run finds it as well
-            message = "the run was killed" if code < 0 else f"the run ended with {code}"
-            await asyncio.to_thread(close_lost_runs, self.database, message, pid=process.pid)
+            message = RUN_KILLED if code < 0 else f"the run ended with {code}"
+            await asyncio.to_thread(close_gone_runs, self.database, message)
         await self.look_around()
         return code
 
@@ -210,11 +210,12 @@ class Schedule:
             return True
 
     async def look_around(self) -> None:
-        """Take up a new model, and tell the owner of runs that ended."""
+        """Take up a new model, and tell the owner of runs that ended, be they killed."""
         await self._take_up()
-        if not self._announcements.ready:
-            return
         try:
+            await asyncio.to_thread(close_gone_runs, self.database, RUN_KILLED)
+            if not self._announcements.ready:
+                return
             for run in await asyncio.to_thread(take_announcements, self.database):
                 await self._announcements.announce(describe_run(run, self.config.chat.language))
         except StoreError as error:

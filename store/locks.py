@@ -20,12 +20,11 @@ from sqlalchemy.orm import Session
 
 from store.database import Database, count_changed
 from store.errors import DatabaseUnavailable, StoreError
+from store.processes import name_of_process
 from store.tables import Lock
 from store.types import UtcDateTime, now
 
 log = logging.getLogger(__name__)
-
-_MACHINES_OWN_IDS = 0xEFFFFFFC  # Linux: the inode of the process ids' namespace that a machine boots with
 
 
 class LockHeld(StoreError):
@@ -41,20 +40,16 @@ class Lease:
     acquired: datetime
     expires: datetime
 
+    @property
+    def process(self) -> str | None:
+        """The holder's, as `store.processes` names it; None: it is not known."""
+        parts = self.holder.split()
+        return parts[1] if len(parts) == 3 else None
+
 
 def new_holder() -> str:
-    """A name for this process that no other has: host, process id, something random."""
-    return f"{_host()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
-
-
-def _host() -> str:
-    """The machine; of a container that has it by its machine's name, the container too: its process ids are its own."""
-    name = socket.gethostname()[:80]
-    try:
-        ids = os.stat("/proc/self/ns/pid").st_ino
-    except OSError:  # not Linux
-        return name
-    return name if ids == _MACHINES_OWN_IDS else f"{name}/{ids}"
+    """A name that nobody else has: host and process id for people, `name_of_process`, something random."""
+    return f"{socket.gethostname()[:32]}:{os.getpid()} {name_of_process() or '?'} {uuid.uuid4().hex[:12]}"
 
 
 def acquire_lock(database: Database, name: str, holder: str, ttl_s: float) -> bool:
@@ -104,7 +99,7 @@ def hold_lock(database: Database, name: str, ttl_s: float = 120.0) -> Iterator[t
     holder = new_holder()
     if not acquire_lock(database, name, holder, ttl_s):
         lease = lock_lease(database, name)
-        who = f" by {lease.holder} until {lease.expires:%Y-%m-%d %H:%M:%S} UTC" if lease else ""
+        who = f" by {lease.holder.split()[0]} until {lease.expires:%Y-%m-%d %H:%M:%S} UTC" if lease else ""
         raise LockHeld(f"{name} is already going on (held{who})")
     done, lost = threading.Event(), threading.Event()
 

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from store.database import Database
+from store.processes import is_gone, name_of_process
 from store.tables import Run, RunEpoch
 from store.types import now
 
+RUN_KILLED = "the run was killed"
 SILENT = timedelta(seconds=90)  # a run that gave no sign of life for so long was killed, or its machine is gone
 
 
@@ -61,7 +63,8 @@ class EpochRecord:
 def start_run(database: Database, trigger: str, recipe: str) -> int:
     """A new run of this process; returns its number."""
     with database.session() as session:
-        run = Run(trigger=trigger, recipe=recipe, host=socket.gethostname()[:255], pid=os.getpid())
+        process = {"host": socket.gethostname()[:255], "pid": os.getpid(), "process": name_of_process()}
+        run = Run(trigger=trigger, recipe=recipe, **process)
         session.add(run)
         session.flush()
         return run.id
@@ -113,14 +116,22 @@ def copy_epochs(database: Database, from_run: int, to_run: int, last_epoch: int)
         session.add_all(copies)
 
 
-def close_lost_runs(database: Database, message: str, *, pid: int | None = None) -> int:
-    """Mark runs that say they are running, but cannot be, as stopped; returns how many.
+def close_lost_runs(database: Database, message: str) -> int:
+    """Mark all runs that say they are running as stopped; returns how many. The caller holds the lock: none is going on."""
+    return _close(database, message, Run.state == "running")
 
-    pid: only the run of that process of this machine. None: all; the caller holds the lock, so none of them is going on.
-    """
-    where = [Run.state == "running"]
-    if pid is not None:
-        where += [Run.pid == pid, Run.host == socket.gethostname()[:255]]
+
+def close_gone_runs(database: Database, message: str) -> int:
+    """Mark the runs as stopped whose process is certainly gone, as far as that can be told here; returns how many."""
+    with database.reader() as session:
+        rows = session.execute(
+            select(Run.id, Run.process).where(Run.state == "running", Run.process.is_not(None))
+        ).all()
+    gone = [row.id for row in rows if is_gone(row.process)]
+    return _close(database, message, Run.state == "running", Run.id.in_(gone)) if gone else 0
+
+
+def _close(database: Database, message: str, *where: ColumnElement[bool]) -> int:
     with database.session() as session:
         lost = update(Run).where(*where).values(state="stopped", ended=now(), message=message).returning(Run.id)
         return len(session.scalars(lost).all())

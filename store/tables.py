@@ -305,6 +305,7 @@ class Run(Base):
     stop_requested: Mapped[bool] = mapped_column(default=False)
     host: Mapped[str | None] = mapped_column(String(255))
     pid: Mapped[int | None]
+    process: Mapped[str | None] = mapped_column(String(64))  # store.processes.name_of_process
     stages: Mapped[list[Any]] = mapped_column(default=list)  # [{"name", "state", "seconds", ...counts}]
     metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)  # keys of training.evaluate
     champion_metrics: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from pathlib import Path
 
 from store.database import Database
 from store.locks import LockHeld, hold_lock, lock_lease, release_lock
+from store.processes import is_gone
 
 LOCK = "retrain"
 LEASE_S = 90.0  # another machine waits no longer for a holder that is gone
@@ -37,20 +36,7 @@ def one_run_at_a_time(database: Database, data_dir: Path, lease_s: float = LEASE
 
 
 def _forget_the_dead(database: Database) -> None:
-    """A holder of this machine whose process is gone does not come back; its lease need not run out first."""
+    """A holder whose process is gone does not come back; its lease need not run out first."""
     lease = lock_lease(database, LOCK)
-    if lease is None:
-        return
-    host, pid, _ = lease.holder.rsplit(":", 2)
-    if host == socket.gethostname()[:80] and not _is_alive(int(pid)):
+    if lease is not None and lease.process is not None and is_gone(lease.process):
         release_lock(database, LOCK, lease.holder)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

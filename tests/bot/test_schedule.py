@@ -31,7 +31,7 @@ from store.config import Config
 from store.database import Database, open_database
 from store.events import mark_seen
 from store.feed import FeedLimits, add_picture, get_picture
-from store.runs import RunRecord, last_runs, start_run, update_run
+from store.runs import RUN_KILLED, RunRecord, last_runs, start_run, update_run
 from store.tables import FeedPicture
 from store.types import now
 from tests.bot.running import run_bot
@@ -173,6 +173,20 @@ async def test_a_run_that_is_killed_is_told_of(make_config: Make, tmp_path: Path
         (run,) = last_runs(made.database, 5)
         assert (run.state, run.message) == ("stopped", "the run was killed")
         await until(lambda: not made.schedule.running)
+
+
+async def test_a_run_by_hand_that_is_killed_is_told_of(make_config: Make, tmp_path: Path) -> None:
+    async with house(make_config, tmp_path) as made:
+        process = start(tmp_path, *arguments(tmp_path, epochs=100_000)[1:])
+        await until(lambda: last_runs(made.database, 1))
+        await made.schedule.look_around()
+        assert not made.told
+        process.kill()
+        await asyncio.to_thread(finish, process)
+        await until(lambda: made.told)
+        assert "止まりました" in made.told[0][1]
+        (run,) = last_runs(made.database, 5)
+        assert (run.state, run.message) == ("stopped", RUN_KILLED)
 
 
 async def test_a_run_that_hangs_is_killed_at_its_limit(

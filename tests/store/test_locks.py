@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import socket
 import subprocess
 import sys
@@ -15,7 +15,8 @@ import pytest
 from sqlalchemy import update
 
 from store.database import Database
-from store.locks import LockHeld, acquire_lock, hold_lock, lock_lease, new_holder, release_lock, renew_lock
+from store.locks import Lease, LockHeld, acquire_lock, hold_lock, lock_lease, new_holder, release_lock, renew_lock
+from store.processes import name_of_process
 from store.tables import Lock
 from store.types import now
 
@@ -122,17 +123,12 @@ def test_holders_have_names_of_their_own() -> None:
     assert len(new_holder()) <= 128
 
 
-def test_containers_that_share_a_host_name_are_not_taken_for_one_machine() -> None:
-    """A process id of the one says nothing about the other's: a living holder would seem to be gone."""
-    unshare = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
-    if (
-        shutil.which("unshare") is None
-        or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("no namespaces can be made here")
-    program = [sys.executable, "-c", "from store.locks import new_holder; print(new_holder())"]
-    root = Path(__file__).resolve().parents[2]
-    printed = subprocess.run([*unshare, *program], cwd=root, capture_output=True, text=True, check=True).stdout
-    inside, outside = (holder.rsplit(":", 2)[0] for holder in (printed.strip(), new_holder()))
-    assert inside.startswith(socket.gethostname()[:80])
-    assert inside != outside
+def test_a_lease_tells_whose_process_it_is(any_database: Database) -> None:
+    with hold_lock(any_database, "retrain"):
+        lease = lock_lease(any_database, "retrain")
+        assert lease is not None
+        assert lease.process == name_of_process()
+        with pytest.raises(LockHeld) as refused, hold_lock(any_database, "retrain"):
+            pytest.fail("two holders")
+    assert f"(held by {socket.gethostname()[:32]}:{os.getpid()} until " in str(refused.value)
+    assert Lease("retrain", "host:1:from-an-older-program", now(), now()).process is None

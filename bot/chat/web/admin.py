@@ -17,7 +17,7 @@ from bot.inference import ModelRejected
 from bot.limits import Limit
 from bot.publishing import NothingOlder, Pinned, PublishFailed, UnknownModel
 from bot.schedule import AlreadyRunning
-from store.runs import is_run_alive, request_stop
+from store.runs import RUN_KILLED, close_gone_runs, is_run_alive, request_stop
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +89,7 @@ async def post_retrain(request: web.Request) -> web.Response:
     """Start a training run; it goes on for as long as it takes, and `/api/runs` tells how it goes."""
     require_admin(request)
     mine = parts(request)
+    await mine.service.stored(close_gone_runs, mine.database, RUN_KILLED)
     if await mine.service.stored(is_run_alive, mine.database):  # another process's: a second one would only end at once
         raise BokeRefused("already_running")
     try:

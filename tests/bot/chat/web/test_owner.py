@@ -14,7 +14,7 @@ import pytest
 
 from bokemodel.bundle import load_bundle, save_bundle
 from bot.chat.web import live
-from store.runs import EpochRecord, save_epochs, start_run, update_run
+from store.runs import RUN_KILLED, EpochRecord, save_epochs, start_run, update_run
 from store.types import now
 from tests.bot.chat.web.conftest import ADMIN_TOKEN, error_of, form, photo
 from tests.bot.chat.web.learning import ENDLESS, NEW, OLD, OWNER, Listener, database_of, events, post, run_learner
@@ -87,6 +87,25 @@ async def test_another_process_learns(owner: aiohttp.ClientSession, learner: Run
     code, _, err = await asyncio.to_thread(finish, process)
     assert code == 1
     assert "stopped on request" in err
+
+
+async def test_after_another_process_was_killed_a_run_can_be_started_at_once(
+    owner: aiohttp.ClientSession, learner: RunningBot
+) -> None:
+    recipe = write_recipe(learner.folder / "killed", epochs=ENDLESS)
+    process = start(learner.folder, "--recipe", str(recipe))
+    async with owner.get("/api/runs/events") as response:
+        heard = Listener(response)
+        await heard.until(lambda it: it.run.get("state") == "running" and len(it.run["stages"]) > 2)
+        killed = heard.run["id"]
+        process.kill()
+        await asyncio.to_thread(finish, process)
+        assert await post(owner, "/api/retrain") == (202, {"started": True})
+        await heard.until(lambda it: it.run["id"] != killed and len(it.run["stages"]) > 2)
+        await post(owner, "/api/retrain/stop")
+        await heard.until(lambda it: it.run["state"] == "stopped" and not it.state["here"])
+    found = (await run_of(owner, killed))["run"]
+    assert (found["state"], found["message"]) == ("stopped", RUN_KILLED)
 
 
 async def test_a_late_listener_gets_the_whole_run(owner: aiohttp.ClientSession, learner: RunningBot) -> None:
