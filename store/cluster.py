@@ -2,14 +2,19 @@
 
 Dask's peers speak pickle to each other: whoever reaches the scheduler runs code on every worker. The cluster is for machines of
 one owner, and TLS keeps the others out.
+
+Not dask's own executor (`Client.get_executor`): it forgets a call whose worker died with the result in its hands when the second
+attempt fails, too, and whoever waits for that call waits for ever, also at the end of the program.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import dask
@@ -25,12 +30,36 @@ CALLS = 64  # that wait for their result at a time, a thread each
 dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"})  # a picture may be large, and travels once
 EVICT_S = 10.0  # for the nanny of a silent worker to kill it; after that the scheduler forgets both
 CLOSE_S = 2.0
-# A worker that died more often than the scheduler allows, a scheduler that went, a connection that broke.
-LOST = (CancelledError, KilledWorker, CommClosedError)
+ASK_S = 2.0  # for a worker to say what it is doing
+LOOK_S = 15.0  # for the scheduler to say what all of them have to do
+# A worker that died more often than the scheduler allows, a scheduler that went, a connection that broke. asyncio makes its own
+# error of a CancelledError.
+LOST = (CancelledError, asyncio.CancelledError, KilledWorker, CommClosedError)
 
 
 class WorkerDied(BrokenExecutor):
     """The worker died that had this to do, more often than the scheduler allows; the connection holds."""
+
+
+@dataclass(frozen=True)
+class WorkerSeen:
+    """What is known of a worker; calls by their keys. todo: given to it, anybody's; mine: those of them that are this executor's;
+    doing: those that it works on, None where it does not say. heartbeat: its last one, by the scheduler's clock.
+    """
+
+    address: str
+    heartbeat: float
+    todo: frozenset[str]
+    mine: frozenset[str]
+    doing: frozenset[str] | None
+
+
+@dataclass(frozen=True)
+class ClusterSeen:
+    """All workers, and whether calls of this executor's wait at the scheduler because all of them have enough to do."""
+
+    workers: tuple[WorkerSeen, ...]
+    queued: bool
 
 
 class _Client(Client):
@@ -68,7 +97,9 @@ class ClusterExecutor(Executor):
             self._client = _Client(engine.address, security=_security(engine), timeout=connect_s, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:  # what is wrong with certificates comes as any of these
             raise BrokenExecutor(f"the cluster at {engine.address} cannot be reached: {error}") from None
-        self._cluster = self._client.get_executor(pure=False)  # pure: equal pictures would get equal jokes
+        self._waited_for: set[Future[Any]] = set()
+        self._left = False
+        self._lock = threading.Lock()
 
     def submit(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Run a function of a module that the workers have, too; arguments and result are pickled."""
@@ -77,16 +108,34 @@ class ClusterExecutor(Executor):
     def _run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run it and wait for it, in a thread of this executor."""
         try:
-            result: T = self._cluster.submit(function, *args, priority=self._priority, **kwargs).result()
-            return result
+            # pure: equal pictures would get equal jokes
+            call = self._client.submit(function, *args, pure=False, priority=self._priority, **kwargs)
+            return self._outcome(call)
         except KilledWorker as error:
             raise WorkerDied(f"its worker died: {error}") from None
         except LOST as error:
             raise BrokenExecutor(f"lost on the cluster: {type(error).__name__}: {error}") from None
-        except RuntimeError as error:
+        except (RuntimeError, AttributeError) as error:  # what dask says where it has been closed meanwhile
             if self._client.status in ("closing", "closed"):
                 raise BrokenExecutor("the connection to the cluster is closed") from None
             raise error
+
+    def _outcome(self, call: Any) -> Any:
+        """Wait for a call. Whoever disconnects ends that, whatever dask still makes of it."""
+
+        async def gathered() -> Any:
+            return await self._client.gather(call, asynchronous=True)
+
+        with self._lock:
+            if self._left:
+                raise CancelledError("disconnected")
+            outcome = asyncio.run_coroutine_threadsafe(gathered(), self._client.loop.asyncio_loop)
+            self._waited_for.add(outcome)
+        try:
+            return outcome.result()
+        finally:
+            with self._lock:
+                self._waited_for.discard(outcome)
 
     def run_on(self, worker: str, function: Callable[..., T], *args: Any) -> T:
         """Run it on this worker at once, beside its tasks; waits for it. Raises BrokenExecutor where the worker is gone."""
@@ -106,37 +155,65 @@ class ClusterExecutor(Executor):
     def _leave(self, hung: bool) -> None:
         if hung:
             self.evict()
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._client.close(CLOSE_S)
+        self.shutdown(wait=False, cancel_futures=True)
 
-    def evict(self) -> list[str]:
-        """Have the workers that have something of this executor's to do killed by their nannies, which start them again.
+    def look(self) -> ClusterSeen | None:
+        """What the workers have to do and what they are doing. Asks the scheduler and them; None where it does not answer."""
+        try:
+            return self._client.sync(self._look, callback_timeout=LOOK_S)
+        except Exception as error:  # whatever a broken connection raises
+            log.warning("the scheduler does not say what its workers do: %s", error)
+            return None
+
+    async def _look(self) -> ClusterSeen:
+        scheduler, own = self._client.scheduler, set(self._client.futures)
+        about = (await scheduler.identity())["workers"]
+        given = {worker: set(keys) for worker, keys in (await scheduler.processing()).items() if worker in about}
+        states = await scheduler.get_task_status(keys=list(own))
+        busy = [worker for worker, keys in given.items() if keys & own]
+        doing = dict(zip(busy, await asyncio.gather(*(self._doing(w, given[w]) for w in busy)), strict=True))
+        workers = (
+            WorkerSeen(w, about[w]["last_seen"], frozenset(keys), frozenset(keys & own), doing.get(w))
+            for w, keys in given.items()
+        )
+        return ClusterSeen(tuple(workers), "queued" in states.values())
+
+    async def _doing(self, worker: str, keys: set[str]) -> frozenset[str] | None:
+        """Which of these calls a worker works on. None where it is silent, or has got on with them meanwhile."""
+        try:
+            stacks = await asyncio.wait_for(self._client.scheduler.call_stack(keys=list(keys)), ASK_S)
+        except Exception:  # a call that is done is a KeyError, on the scheduler; a silent worker a TimeoutError
+            return None
+        return frozenset(stacks.get(worker, ()))
+
+    def evict(self, silent: Sequence[str] | None = None) -> list[str]:
+        """Have workers killed by their nannies, which start them again.
+
+        silent: those; None: all that have something of this executor's to do.
 
         Returns their addresses, none where nobody has anything. What they had ends in BrokenExecutor, or begins again elsewhere.
         """
         try:
-            mine = set(self._client.futures)
-            silent = [worker for worker, keys in self._client.processing().items() if mine & set(keys)]
+            if silent is None:
+                mine = set(self._client.futures)
+                silent = [worker for worker, keys in self._client.processing().items() if mine & set(keys)]
             if silent:
                 log.warning("replacing silent workers of the cluster: %s", ", ".join(silent))
-                self._client.restart_workers(silent, timeout=EVICT_S, raise_for_error=False)
-            return silent
+                self._client.restart_workers(list(silent), timeout=EVICT_S, raise_for_error=False)
+            return list(silent)
         except Exception as error:  # the scheduler is gone, too: there is nobody to be told
             log.warning("a silent worker of the cluster is not replaced: %s", error)
             return []
-
-    def has_workers(self) -> bool:
-        """Is there a worker, busy or not? Asks the scheduler; one that does not answer has none."""
-        try:
-            return bool(self._client.nthreads())
-        except Exception as error:  # whatever a broken connection raises
-            log.warning("the scheduler does not say who its workers are: %s", error)
-            return False
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Disconnect; with `wait`, first wait for what is under way."""
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
         self._client.close(CLOSE_S)
+        with self._lock:
+            self._left = True
+            forgotten = list(self._waited_for)
+        for outcome in forgotten:
+            outcome.cancel()
 
 
 def _security(engine: Engine) -> Security | None:

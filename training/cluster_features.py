@@ -2,7 +2,8 @@
 
 Several parcels are under way at a time. One whose worker dies is sent once more; if that one dies as well, its pictures are
 sent one by one at the end, when nothing else is under way that could be to blame: dask blames a dead worker on all that it had
-to do. Imported only where `engine.kind` is `dask`.
+to do. Parcels wait behind answers for as long as it takes; workers that do nothing, or do not come to an end with a parcel,
+are replaced (`training.cluster_watch`). Imported only where `engine.kind` is `dask`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 from bokemodel.encoders.base import Encoder
 from store.cluster import ClusterExecutor, WorkerDied
 from store.sections import Engine
+from training.cluster_watch import Watch
 from training.cluster_worker import Unfit, Vectors, Wanted, encode
 from training.corpus import StoredPicture
 from training.encoders import EncoderChoice
@@ -36,6 +39,7 @@ DEATHS = 2  # of a parcel's worker, after which its pictures go alone; of a lone
 MOST_DEATHS = 10  # for each parcel under way
 MOST_LOST = 20  # connections
 MOST_SILENCES = 8  # after which workers were replaced; a scheduler may give the same parcel to four of them
+LOOKS = 4  # at the workers, in engine.start_timeout_s, while nothing comes back
 PRIORITY = -1  # people who wait for an answer come first
 
 
@@ -61,7 +65,8 @@ class ClusterEncoding:
         self._under_way: dict[Future[Vectors | Unfit], _Parcel] = {}
         self._again: deque[_Parcel] = deque()
         self._suspects: list[_Parcel] = []
-        self._heard = 0.0  # when something last came back
+        self._heard = 0.0  # when something last came back, or there were workers that had something to do
+        self._watch: Watch | None = None  # while nothing comes back
         self._deaths = self._lost = self._silences = 0  # since there was a vector
         self._max_pixels = 0
 
@@ -110,10 +115,9 @@ class ClusterEncoding:
 
     def _arrived(self) -> Iterator[Encoded]:
         """Wait for a parcel to come back, and hand over what did. What was lost is to be sent again."""
-        left = self._heard + self._engine.start_timeout_s - time.monotonic()
-        done, _ = wait(self._under_way, max(0.0, left), FIRST_COMPLETED)
+        done, _ = wait(self._under_way, self._engine.start_timeout_s / LOOKS, FIRST_COMPLETED)
         if not done:
-            self._silence()
+            self._look()
         lost: BrokenExecutor | None = None
         for future in done:
             parcel = self._under_way.pop(future)
@@ -131,7 +135,7 @@ class ClusterEncoding:
                 said = " ".join(f"{type(error).__name__}: {error}".split())
                 raise FeaturesClusterFailed(f"the cluster cannot encode; is the same program there? {said}") from error
             else:
-                self._heard = time.monotonic()
+                self._heard, self._watch = time.monotonic(), None
                 self._deaths = self._lost = self._silences = 0
                 yield result
         if lost is not None:
@@ -142,19 +146,39 @@ class ClusterEncoding:
             self._again.extend(self._under_way.values())
             self._drop()
 
-    def _silence(self) -> None:
-        """Nothing has come back for too long. Workers that have something to do are replaced, which loses it."""
+    def _look(self) -> None:
+        """Nothing comes back. Whoever is busy is waited for; workers that are stuck are replaced, which loses what they have."""
+        assert self._executor is not None
+        seen, now = self._executor.look(), time.monotonic()
+        workers = seen.workers if seen else ()
+        if any(worker.mine for worker in workers) or (seen and seen.queued and any(worker.todo for worker in workers)):
+            self._heard = now
+            if self._watch is None:
+                self._watch = Watch(self._engine.start_timeout_s)
+                log.info("new pictures wait for workers of the cluster that are busy")
+            if stuck := self._watch.stuck(workers, now):
+                self._replace(stuck)
+        elif now - self._heard >= self._engine.start_timeout_s:
+            if not workers:
+                self._give_up()
+            self._replace([])  # nobody has anything of ours: it was forgotten
+
+    def _replace(self, stuck: list[str]) -> None:
+        """Replace these workers, and send all that is under way once more."""
         assert self._executor is not None
         self._silences += 1
-        if self._silences > MOST_SILENCES or not (self._executor.evict() or self._executor.has_workers()):
-            raise FeaturesClusterFailed(
-                f"no worker of the cluster at {self._engine.address} has answered in "
-                f"{self._engine.start_timeout_s:g} s; the vectors computed so far are kept"
-            )
-        self._heard = time.monotonic()
-        # Dask's executor forgets a call whose worker died with the result in its hands: all are sent once more.
+        if self._silences > MOST_SILENCES:
+            self._give_up()
+        self._executor.evict(stuck)
+        self._heard, self._watch = time.monotonic(), None
         self._again.extend(self._under_way.values())
         self._drop()
+
+    def _give_up(self) -> NoReturn:
+        raise FeaturesClusterFailed(
+            f"no worker of the cluster at {self._engine.address} has answered in "
+            f"{self._engine.start_timeout_s:g} s; the vectors computed so far are kept"
+        )
 
     def _blame(self, parcel: _Parcel, error: WorkerDied) -> Iterator[Encoded]:
         """A worker died that had this parcel."""
@@ -182,6 +206,7 @@ class ClusterEncoding:
 
     def _drop(self) -> None:
         """Disconnect; whatever is under way is not waited for."""
+        self._watch = None
         executor, self._executor = self._executor, None
         self._under_way.clear()
         if executor is not None:

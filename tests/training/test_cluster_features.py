@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Future
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from PIL import Image
 from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder
 from bokemodel.encoders.efficientnet_weights import weights_path
-from store.cluster import ClusterExecutor
+from store.cluster import ClusterExecutor, ClusterSeen
 from store.sections import Engine
-from tests.cluster import Cluster, kill, unclosed
+from tests.cluster import Cluster, kill, make_certificate, unclosed
 from tests.training import worker_functions
 from tests.training.corpora import write_picture
 from tests.training.small import PHOTOS, finish, start, write_corpus, write_recipe
@@ -74,6 +75,14 @@ def local(folder: Path, some: Sequence[StoredPicture], encoder: Encoder) -> Feat
     store = FeatureStore.open(folder / "local", encoder)
     compute_missing(store, folder, some, encoder)
     return store
+
+
+def shorten(encoding: ClusterEncoding, cluster: Cluster) -> None:
+    """A worker that is there and has something to do may be silent for a second only."""
+    assert encoding._executor is not None
+    while not with_workers(encoding._executor):
+        pass
+    encoding._engine = engine(cluster, start_timeout_s=1)
 
 
 def after_sending(encoding: ClusterEncoding, act: Callable[[], object]) -> ClusterEncoding:
@@ -184,9 +193,9 @@ def test_workers_that_hang_die_and_join_and_a_scheduler_that_restarts_cost_no_pi
     evict = ClusterExecutor.evict
     replaced: list[list[str]] = []
 
-    def noticed(executor: ClusterExecutor) -> list[str]:
+    def noticed(executor: ClusterExecutor, silent: Sequence[str] | None = None) -> list[str]:
         encoding._engine = engine(cluster)
-        replaced.append(evict(executor))
+        replaced.append(evict(executor, silent))
         return replaced[-1]
 
     monkeypatch.setattr(ClusterExecutor, "evict", noticed)
@@ -219,6 +228,139 @@ def test_workers_that_hang_die_and_join_and_a_scheduler_that_restarts_cost_no_pi
         digests = [picture.digest for picture in some]
         expected = local(tmp_path, some, encoder).get(digests)
         np.testing.assert_allclose(store.get(digests), expected, rtol=1e-5, atol=1e-5)
+    finally:
+        cluster.end()
+
+
+def ask(people: ClusterExecutor, kind: str, ended: Path) -> None:
+    """Have people's answers keep the one worker busy until there is that file."""
+    if kind == "one long answer":
+        people.submit(worker_functions.closed, str(ended))
+        return
+
+    def again(answer: Future[bool]) -> None:
+        if answer.exception() is None and answer.result():
+            people.submit(worker_functions.answer, str(ended)).add_done_callback(again)
+
+    for _ in range(8):
+        people.submit(worker_functions.answer, str(ended)).add_done_callback(again)
+
+
+@pytest.mark.parametrize("kind", ["one long answer", "many short answers"])
+def test_a_worker_that_is_busy_with_answers_is_no_silent_one(
+    cluster: Cluster, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """They take three times as long as the night waits for a sign of life."""
+    some, ended = pictures(tmp_path, 12), tmp_path / "ended"
+    store = FeatureStore.open(tmp_path, encoder)
+    looked, looks = ClusterExecutor.look, []
+
+    def looking(executor: ClusterExecutor) -> ClusterSeen | None:
+        looks.append(looked(executor))
+        if len(looks) == 3 * cluster_features.LOOKS:
+            ended.touch()
+        return looks[-1]
+
+    people = ClusterExecutor(engine(cluster))
+    worker = people.submit(os.getpid).result()
+    monkeypatch.setattr(ClusterExecutor, "look", looking)
+    monkeypatch.setattr(ClusterExecutor, "evict", lambda *_: pytest.fail("a busy worker was replaced"))
+    try:
+        ask(people, kind, ended)
+        while not with_workers(people):
+            pass
+        encoding = ClusterEncoding(engine(cluster, start_timeout_s=1), CHOICE, encoder)
+        assert compute_missing(store, tmp_path, some, encoder, encoding=encoding) == FeatureReport(0, 12, 0, ())
+        assert len(looks) >= 3 * cluster_features.LOOKS
+        assert people.submit(os.getpid).result() == worker
+    finally:
+        ended.touch()
+        people.shutdown()
+
+
+def test_a_worker_that_does_not_come_to_an_end_is_replaced(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its heart beats on: that alone is no sign of life."""
+    monkeypatch.setattr(cluster_features, "encode", worker_functions.encode)
+    some = pictures(tmp_path, 6)
+    path = tmp_path / some[0].path
+    path.write_bytes(worker_functions.marked(worker_functions.HANGS, tmp_path / "times", path.read_bytes()))
+    store = FeatureStore.open(tmp_path, encoder)
+    cluster = Cluster(tmp_path)
+    evict, replaced = ClusterExecutor.evict, []
+
+    def noticed(executor: ClusterExecutor, silent: Sequence[str] | None = None) -> list[str]:
+        encoding._engine = engine(cluster)
+        replaced.append(evict(executor, silent))
+        return replaced[-1]
+
+    monkeypatch.setattr(ClusterExecutor, "evict", noticed)
+    try:
+        cluster.scheduler()
+        cluster.worker()
+        encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
+        encoding = after_sending(encoding, lambda: shorten(encoding, cluster))
+        report = compute_missing(store, tmp_path, some, encoder, encoding=encoding)
+        assert report == FeatureReport(0, 6, 0, ())
+        assert [len(workers) for workers in replaced] == [1]
+    finally:
+        cluster.end()
+
+
+def test_a_call_that_dask_gives_up_while_its_result_is_fetched_is_not_forgotten(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker dies with the result in its hands, and the next one before it has a result."""
+    monkeypatch.setattr(cluster_features, "encode", worker_functions.encode)
+    some = pictures(tmp_path, 6)
+    path = tmp_path / some[0].path
+    path.write_bytes(worker_functions.marked(worker_functions.FORGOTTEN, tmp_path / "times", path.read_bytes()))
+    store = FeatureStore.open(tmp_path, encoder)
+    cluster = Cluster(tmp_path)
+    encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
+    monkeypatch.setattr(encoding, "_replace", lambda _: pytest.fail("it was forgotten, and sent again after a silence"))
+    try:
+        cluster.scheduler()
+        cluster.worker()
+        report = compute_missing(store, tmp_path, some, encoder, encoding=encoding)
+        assert report == FeatureReport(0, 6, 0, ())
+        assert (tmp_path / "times").stat().st_size >= 3
+    finally:
+        cluster.end()
+
+
+def test_whoever_disconnects_waits_for_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    executor = ClusterExecutor(engine(cluster))
+    call = executor.submit(worker_functions.closed, str(tmp_path / "gate"))
+    while not with_workers(executor):
+        pass
+    executor.shutdown(wait=False)
+    (tmp_path / "gate").touch()
+    with pytest.raises(BrokenExecutor):
+        call.result()
+
+
+def test_features_with_tls(encoder: Encoder, tmp_path: Path) -> None:
+    key, cert = make_certificate(tmp_path)
+    some = pictures(tmp_path, 5)
+    store = FeatureStore.open(tmp_path, encoder)
+    cluster = Cluster(tmp_path, ("--tls-ca-file", cert, "--tls-cert", cert, "--tls-key", key))
+    try:
+        cluster.scheduler()
+        cluster.worker()
+        cluster.reachable()
+        for keys in ({}, {"tls_ca": cert}):  # nobody without a certificate of his own
+            without = ClusterEncoding(engine(cluster, start_timeout_s=5, **keys), CHOICE, encoder)
+            with pytest.raises(FeaturesClusterFailed, match="cannot be reached"):
+                compute_missing(store, tmp_path, some, encoder, encoding=without)
+        tls = engine(cluster, tls_ca=cert, tls_cert=cert, tls_key=key)
+        encoding = ClusterEncoding(tls, CHOICE, encoder)
+        assert compute_missing(store, tmp_path, some, encoder, encoding=encoding) == FeatureReport(0, 5, 0, ())
+        digests = [picture.digest for picture in some]
+        np.testing.assert_allclose(
+            store.get(digests), local(tmp_path, some, encoder).get(digests), rtol=1e-5, atol=1e-5
+        )
     finally:
         cluster.end()
 
