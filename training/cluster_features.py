@@ -68,6 +68,8 @@ class ClusterEncoding:
         self._heard = 0.0  # when something last came back, or there were workers that had something to do
         self._watch: Watch | None = None  # while nothing comes back
         self._deaths = self._lost = self._silences = 0  # since there was a vector
+        self._deadly: list[StoredPicture] = []  # each killed workers when it was alone
+        self._encoded = False  # was there a vector in this run? Otherwise they may die of anything
         self._max_pixels = 0
 
     def __call__(
@@ -76,6 +78,7 @@ class ClusterEncoding:
         """Raises: FeaturesClusterFailed: no scheduler, no worker, or one with another network; and what `batches` raises."""
         self._max_pixels = max_pixels
         self._deaths = self._lost = self._silences = 0
+        self._deadly, self._encoded = [], False
         self._again.clear()
         self._suspects.clear()
         source = _parcels(batches, data_dir)
@@ -87,8 +90,10 @@ class ClusterEncoding:
                     else:
                         self._send(parcel)
                 if not self._under_way:
-                    return
+                    break
                 yield from self._arrived()
+            if self._deadly and self._encoded:
+                yield Encoded([], np.empty((0, 0), np.float32), [], self._deadly)
         finally:
             self._drop()
 
@@ -137,6 +142,7 @@ class ClusterEncoding:
             else:
                 self._heard, self._watch = time.monotonic(), None
                 self._deaths = self._lost = self._silences = 0
+                self._encoded = self._encoded or bool(result.digests)
                 yield result
         if lost is not None:
             self._lost += 1
@@ -193,6 +199,7 @@ class ClusterEncoding:
             self._suspects.extend(_Parcel([picture], [data], alone=True) for picture, data in pairs)
         else:
             self._heard, self._silences = time.monotonic(), 0
+            self._deadly.extend(parcel.pictures)
             yield _nothing(f"{parcel.pictures[0].path}: workers of the cluster die of it")
 
     def _unpacked(self, parcel: _Parcel, result: Vectors | Unfit) -> Encoded:

@@ -5,6 +5,7 @@ data.dir/features/{encoder}-{first 12 digits of the weights' digest}/ holds
 - vectors.f32: one row after the other, float32, little endian;
 - pictures.bin: for each row the picture's digest (32 bytes) and a checksum of digest and vector (4 bytes).
 Both only grow. A row counts once its entry in pictures.bin is whole: what a killed run leaves behind it is cut off.
+- deadly.txt: pictures that are left out because processes died of them (`training.deadly`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bokemodel.encoders.base import Encoder
 from bokemodel.errors import PictureError
 from bokemodel.pictures import MAX_PIXELS
 from training.corpus import StoredPicture
+from training.deadly import add_deadly, left_out, read_deadly
 from training.encoders import open_fitted
 from training.errors import FeaturesBusy, FeaturesDamaged, FeaturesDiskFull, FeaturesMissing, no_room
 from training.progress import Report, quiet
@@ -199,11 +201,15 @@ class _Adder:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What came of some pictures: the vectors (N, dim) of those with these digests, and a line for each that has none."""
+    """What came of some pictures: the vectors (N, dim) of those with these digests, and a line for each that has none.
+
+    deadly: those of the latter that processes died of.
+    """
 
     digests: list[str]
     vectors: Floats
     unreadable: list[str]
+    deadly: Sequence[StoredPicture] = ()
 
 
 class Encoding(Protocol):
@@ -230,6 +236,8 @@ def compute_missing(
 ) -> FeatureReport:
     """Send pictures that have no vector through the encoder and store what comes out, a batch at a time.
 
+    Pictures that processes died of before are left out, counted and named with those that are unreadable.
+
     Args:
         pictures: of the corpus (`read_pictures`); those that have a vector are passed over.
         total: how many they are, for the report.
@@ -240,6 +248,12 @@ def compute_missing(
     """
     known = computed = failed = 0
     unreadable: list[str] = []
+    deadly = read_deadly(store.folder)
+
+    def note(lines: Sequence[str]) -> None:
+        nonlocal failed
+        failed += len(lines)
+        unreadable.extend(lines[: NAMED - len(unreadable)])
 
     def missing() -> Iterator[list[StoredPicture]]:
         nonlocal known
@@ -248,6 +262,9 @@ def compute_missing(
             rows = store.rows([picture.digest for picture in some])
             new = [picture for picture, row in zip(some, rows, strict=True) if row < 0]
             known += len(some) - len(new)
+            if deadly:
+                note([left_out(store.folder, picture) for picture in new if picture.digest in deadly])
+                new = [picture for picture in new if picture.digest not in deadly]
             if new:
                 yield new
             done += len(some)
@@ -256,8 +273,9 @@ def compute_missing(
     encoding = encoding or partial(_encode_here, encoder)
     with store.adding() as adder, closing(encoding(missing(), data_dir, max_pixels)) as results:
         for result in results:
-            failed += len(result.unreadable)
-            unreadable.extend(result.unreadable[: NAMED - len(unreadable)])
+            note(result.unreadable)
+            if result.deadly:
+                add_deadly(store.folder, result.deadly)
             if result.digests:
                 adder.add(result.digests, result.vectors)
                 computed += len(result.digests)

@@ -177,6 +177,13 @@ def test_people_who_wait_for_an_answer_come_first(cluster: Cluster, tmp_path: Pa
         night.shutdown()
 
 
+def addresses(executor: ClusterExecutor) -> set[str]:
+    """The cluster's workers; one that is started again has another port."""
+    seen = executor.look()
+    assert seen is not None
+    return {worker.address for worker in seen.workers}
+
+
 def with_workers(executor: ClusterExecutor) -> list[str]:
     """What workers have to do or are doing."""
     return [str(key) for keys in executor._client.processing().values() for key in keys]
@@ -382,12 +389,34 @@ def test_a_picture_that_workers_die_of_is_named(
         assert report == FeatureReport(0, 11, 1, ("5.png: workers of the cluster die of it",))
         assert len(store) == 11
 
-        # Where they die of every picture it is not the pictures.
+        # The next night leaves it out: no worker dies, and a new picture has its vector.
+        more = [*some, stored(write_picture(tmp_path / "new.png", 99), tmp_path)]
+        watching = ClusterExecutor(engine(cluster))
+        alive = addresses(watching)
+        assert len(alive) == 2
+        file = store.folder / "deadly.txt"
+        again = FeatureStore.open(tmp_path, encoder)
+        report = compute_missing(again, tmp_path, more, encoder, encoding=encoding)
+        note = f"5.png: processes died of it before, it is left out; to try it again, remove {file}"
+        assert report == FeatureReport(11, 1, 1, (note,))
+        assert addresses(watching) == alive
+        watching.shutdown()
+        # Whoever wants it tried again removes the file; another network tries it anyway.
+        (tmp_path / some[5].path).write_bytes(PHOTOS[0].read_bytes())
+        other = FeatureStore.open(tmp_path / "other", encoder)
+        assert compute_missing(other, tmp_path, more[5:6], encoder, encoding=encoding).computed == 1
+        file.unlink()
+        report = compute_missing(again, tmp_path, more, encoder, encoding=encoding)
+        assert report == FeatureReport(12, 1, 0, ())
+
+        # Where they die of every picture it is not the pictures, and none is remembered.
         monkeypatch.setattr(cluster_features, "MOST_DEATHS", 1)
-        for picture in some[:8]:
+        for picture in some[:2]:
             (tmp_path / picture.path).write_bytes(worker_functions.KILLS)
+        innocent = FeatureStore.open(tmp_path / "b", encoder)
         with pytest.raises(FeaturesClusterFailed, match="workers die of whatever they are sent"):
-            compute_missing(FeatureStore.open(tmp_path / "b", encoder), tmp_path, some[:8], encoder, encoding=encoding)
+            compute_missing(innocent, tmp_path, some[:2], encoder, encoding=encoding)
+        assert not (innocent.folder / "deadly.txt").exists()
     finally:
         cluster.end()
 
