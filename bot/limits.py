@@ -10,6 +10,8 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from bot.clock import ClockWatch
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -21,16 +23,19 @@ class Limit:
 
 
 class RateLimits:
-    """Moving windows in memory; a restart forgets them."""
+    """Moving windows in memory; a restart forgets them, and so does a clock that is set back: they are of that clock."""
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._clock = ClockWatch()
 
     def take(self, *wanted: Limit, cost: int = 1) -> int:
         """Take `cost`, which no limit may be below, from each limit if all have that left.
 
         Returns 0, or the whole seconds after which to ask again.
         """
+        if self._clock.set_back():
+            self._limiter = MovingWindowRateLimiter(MemoryStorage())
         items = [(RateLimitItemPerMinute(w.per_minute), w.kind, w.name) for w in wanted if w.per_minute > 0]
         waits = [self._wait(*item) for item in items if not self._limiter.test(*item, cost=cost)]
         if waits:

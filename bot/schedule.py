@@ -17,9 +17,11 @@ from typing import Any
 from apscheduler.events import EVENT_JOB_SUBMITTED, JobSubmissionEvent
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
 from bot import children
 from bot.announcements import Announcements, describe_run
+from bot.clock import ClockWatch
 from bot.inference import Inference, ModelRejected
 from bot.worker import ModelPlace
 from store.answers import erase_older
@@ -34,11 +36,22 @@ log = logging.getLogger(__name__)
 
 MISFIRE_GRACE_S = 3600  # a bot that was asleep at the hour starts the run when it wakes, this much later at most
 OVER_LIMIT_S = 60.0  # the child keeps the time limit itself; this much later it is stopped from outside
+CLOCK_S = 30.0  # between two looks at whether the clock was set back
 WIND_UP_S = 30.0  # for a run that its owner stops; a bot that leaves has not so much time
 
 
 class AlreadyRunning(Exception):
     """This bot's run is still going on."""
+
+
+class Every(IntervalTrigger):
+    """An interval that leaves out what was missed, instead of counting through it: a clock that had stood at 1970 is set
+    forward by hundreds of millions of such intervals, and the bot would answer nobody for half an hour.
+    """
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        moment: datetime = now + self.interval
+        return moment
 
 
 class Schedule:
@@ -74,20 +87,13 @@ class Schedule:
             grace = MISFIRE_GRACE_S
             self._scheduler.add_job(self._nightly, trigger, id="retrain", misfire_grace_time=grace, **once)
             self._scheduler.add_listener(self._note_due, EVENT_JOB_SUBMITTED)
-        watch_s = self.config.inference.reload_check_s
-        self._scheduler.add_job(
-            self.look_around, "interval", seconds=watch_s, id="look", misfire_grace_time=None, **once
-        )
-        self._scheduler.add_job(
-            self.clean,
-            "interval",
-            days=1,
-            id="clean",
-            misfire_grace_time=None,
-            next_run_time=datetime.now(self._scheduler.timezone) + timedelta(minutes=1),
-            **once,
-        )
+        zone = self._scheduler.timezone
+        often, daily = Every(seconds=self.config.inference.reload_check_s, timezone=zone), Every(days=1, timezone=zone)
+        self._scheduler.add_job(self.look_around, often, id="look", misfire_grace_time=None, **once)
+        soon = datetime.now(zone) + timedelta(minutes=1)
+        self._scheduler.add_job(self.clean, daily, id="clean", misfire_grace_time=None, next_run_time=soon, **once)
         self._scheduler.start()
+        self._keep(self._watch_clock(ClockWatch()))
 
     async def stop(self) -> None:
         """Stop the clock, and the run with it; what the run had done by then is continued by the next."""
@@ -134,6 +140,18 @@ class Schedule:
             if self._process is not None:
                 self._keep(children.end(self._process, WIND_UP_S))
         return True
+
+    async def _watch_clock(self, clock: ClockWatch) -> None:
+        """The scheduler waits for times of the clock. One that is set back leaves them far away, by a year perhaps."""
+        while True:
+            await asyncio.sleep(CLOCK_S)
+            back = clock.set_back()
+            if back:
+                log.warning("the clock was set back by %.0f s: everything is planned anew", back)
+                moment = datetime.now(self._scheduler.timezone)
+                for job in self._scheduler.get_jobs():
+                    nightly = job.id == "retrain"  # its hour may come once more: it was claimed, then
+                    job.modify(next_run_time=job.trigger.get_next_fire_time(None, moment) if nightly else moment)
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
