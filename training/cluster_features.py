@@ -27,7 +27,8 @@ from training.cluster_worker import Unfit, Vectors, Wanted, encode
 from training.corpus import StoredPicture
 from training.encoders import EncoderChoice
 from training.errors import FeaturesClusterFailed
-from training.features import Encoded, read_bytes
+from training.features import Encoded
+from training.opening import read_bytes
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from bokemodel.encoders.base import Encoder
 from bokemodel.errors import EncoderError, PictureError
-from training.encoders import EncoderChoice, open_fitted
+from training.decoding import open_fitted
+from training.encoders import EncoderChoice
 
 _turn = threading.Lock()  # a worker with several threads decodes in all of them and computes in one
 _loaded: dict[Wanted, Encoder] = {}

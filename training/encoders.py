@@ -1,15 +1,12 @@
-"""Which vision network a run uses, and how a picture of the corpus is brought to its size: the same here and on a cluster."""
+"""Which vision network a run uses: the same here and on a cluster."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
 from bokemodel.encoders import Backend, load_encoder
-from bokemodel.encoders.base import Encoder, fit
-from bokemodel.pictures import open_picture
+from bokemodel.encoders.base import Encoder
 from store.sections import Model
 
 
@@ -34,9 +31,3 @@ class EncoderChoice:
     def load(self, threads: int | None = None) -> Encoder:
         """The encoder; `threads` as in `load_encoder`, and the same errors."""
         return load_encoder(self.name, self.path, backend=self.backend, threads=threads, **dict(self.options))
-
-
-def open_fitted(data: bytes, size: int, max_pixels: int) -> Image.Image:
-    """A picture file's bytes to the picture as the network sees it. Raises PictureError."""
-    # Encoders fit a picture themselves and leave a fitted one alone; done here, a batch of huge ones stays small.
-    return Image.fromarray(fit(open_picture(data, max_pixels=max_pixels, short_side=size), size))

@@ -49,6 +49,10 @@ class FeaturesMissing(FeatureError):
     """There is no vector of a picture that was asked for."""
 
 
+class PicturesDeadly(FeatureError):
+    """The process that decodes pictures dies of whatever it is given. The vectors that were stored stay."""
+
+
 class FeaturesClusterFailed(FeatureError):
     """The cluster that should compute vectors does not, or computes other ones. Those that were stored stay."""
 

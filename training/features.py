@@ -29,12 +29,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bokemodel.encoders.base import Encoder
-from bokemodel.errors import PictureError
 from bokemodel.pictures import MAX_PIXELS
 from training.corpus import StoredPicture
 from training.deadly import add_deadly, left_out, read_deadly
-from training.encoders import open_fitted
 from training.errors import FeaturesBusy, FeaturesDamaged, FeaturesDiskFull, FeaturesMissing, no_room
+from training.opening import Opener
 from training.progress import Report, quiet
 from training.snapshots import write_whole
 
@@ -282,48 +281,34 @@ def compute_missing(
     return FeatureReport(known, computed, failed, tuple(unreadable))
 
 
-def read_bytes(path: Path) -> bytes | str:
-    """A picture's file, or why there is none."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        return error.strerror or "cannot be read"
-
-
 def _encode_here(
     encoder: Encoder, batches: Iterable[Sequence[StoredPicture]], data_dir: Path, max_pixels: int
 ) -> Generator[Encoded]:
-    """With this process's encoder; a batch is decoded while the one before it is computed."""
-
-    def decode(batch: Sequence[StoredPicture]) -> list[Image.Image | str]:
-        return [_opened(data_dir / picture.path, encoder.input_size, max_pixels) for picture in batch]
+    """With this process's encoder; a batch is decoded, in a process of its own, while the one before it is computed."""
+    deadly: list[StoredPicture] = []
+    encoded_any = False
 
     def encoded(batch: Sequence[StoredPicture], images: Future[list[Image.Image | str]]) -> Encoded:
+        nonlocal encoded_any
         opened = list(zip(batch, images.result(), strict=True))
         whole = [(picture.digest, image) for picture, image in opened if isinstance(image, Image.Image)]
         broken = [f"{picture.path}: {image}" for picture, image in opened if isinstance(image, str)]
         nothing = np.empty((0, encoder.dim), np.float32)
         vectors = encoder.encode([image for _, image in whole]) if whole else nothing
+        encoded_any = encoded_any or bool(whole)
         return Encoded([digest for digest, _ in whole], vectors, broken)
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, closing(Opener(encoder.input_size, max_pixels, deadly)) as opener:
         waiting: tuple[Sequence[StoredPicture], Future[list[Image.Image | str]]] | None = None
         for batch in batches:
-            following = batch, pool.submit(decode, batch)
+            following = batch, pool.submit(opener.open, data_dir, batch)
             if waiting:
                 yield encoded(*waiting)
             waiting = following
         if waiting:
             yield encoded(*waiting)
-
-
-def _opened(path: Path, size: int, max_pixels: int) -> Image.Image | str:
-    """The picture at the network's size, or why there is none."""
-    data = read_bytes(path)
-    try:
-        return data if isinstance(data, str) else open_fitted(data, size, max_pixels)
-    except PictureError as error:
-        return str(error)
+        if deadly and encoded_any:  # otherwise it may be something else that it dies of
+            yield Encoded([], np.empty((0, encoder.dim), np.float32), [], deadly)
 
 
 def _write(stream: FileIO, data: bytes) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,9 +16,12 @@ from PIL import Image
 
 from bokemodel.encoders import load_encoder
 from bokemodel.pictures import open_file
+from tests.training import deadly_decoding
 from tests.training.corpora import write_picture
+from training import opening
 from training.corpus import StoredPicture
-from training.errors import FeaturesBusy, FeaturesDamaged, FeaturesDiskFull, FeaturesMissing
+from training.decoding import Decoder
+from training.errors import FeaturesBusy, FeaturesDamaged, FeaturesDiskFull, FeaturesMissing, PicturesDeadly
 from training.features import BATCH, FeatureReport, FeatureStore, compute_missing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,6 +44,20 @@ class Colours:
         self.batches.append(len(images))
         means = [np.asarray(image, np.float32).mean(axis=(0, 1)) for image in images]
         return np.concatenate([np.array(means, np.float32), np.ones((len(images), self.dim - 3), np.float32)], axis=1)
+
+
+class Hostile(Decoder):
+    """With pictures that it does not survive. pids: of its processes."""
+
+    pids: ClassVar[set[int]] = set()
+
+    def __init__(self) -> None:
+        super().__init__("tests.training.deadly_decoding")
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        process = super()._started()
+        self.pids.add(process.pid)
+        return process
 
 
 def pictures(data: Path, count: int) -> list[StoredPicture]:
@@ -118,6 +136,49 @@ def test_pictures_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         "pictures/2.png: No such file or directory",
     )
     assert store.rows([p.digest for p in some]).tolist() == [0, -1, -1, 1]
+
+
+def test_a_picture_that_processes_die_of_is_named_and_left_out_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "Decoder", Hostile)
+    monkeypatch.setattr(Hostile, "pids", set())
+    some = pictures(tmp_path, 50)
+    (tmp_path / some[40].path).write_bytes(deadly_decoding.ABORTS)
+    encoder = Colours()
+    store = FeatureStore.open(tmp_path, encoder)
+    report = compute_missing(store, tmp_path, some, encoder)
+    said = "pictures/40.png: processes die of it: its process ended with SIGABRT"
+    assert report == FeatureReport(0, 49, 1, (said,))
+    assert len(Hostile.pids) == 1 + opening.DEATHS  # one that did not die
+
+    Hostile.pids.clear()
+    more = [*some, *pictures(tmp_path / "more", 1)]
+    more[-1] = StoredPicture("f" * 64, "more/pictures/0.png")
+    file = tmp_path / FOLDER / "deadly.txt"
+    note = f"pictures/40.png: processes died of it before, it is left out; to try it again, remove {file}"
+    again = FeatureStore.open(tmp_path, encoder)
+    assert compute_missing(again, tmp_path, more, encoder) == FeatureReport(49, 1, 1, (note,))
+    assert len(Hostile.pids) == 1
+
+    write_picture(tmp_path / some[40].path, 40)
+    file.unlink()
+    assert compute_missing(again, tmp_path, more, encoder) == FeatureReport(50, 1, 0, ())
+
+
+def test_where_processes_die_of_every_picture_none_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "Decoder", Hostile)
+    monkeypatch.setattr(opening, "MOST_DEATHS", 4)
+    some = pictures(tmp_path, 3)
+    for picture in some:
+        (tmp_path / picture.path).write_bytes(deadly_decoding.ABORTS)
+    store = FeatureStore.open(tmp_path, Colours())
+    assert compute_missing(store, tmp_path, some[:1], Colours()).failed == 1
+    with pytest.raises(PicturesDeadly, match=r"pictures cannot be decoded, whichever it is: .* SIGABRT"):
+        compute_missing(store, tmp_path, some, Colours())
+    assert not (tmp_path / FOLDER / "deadly.txt").exists()
 
 
 TORN = {
