@@ -15,10 +15,12 @@ import pytest
 from store.database import open_database
 from store.runs import last_runs
 from tests.bot.chat.discord.bots import as_owner, joke_to, post_picture, town
+from tests.bot.chat.slack.conftest import manifest
 from tests.bot.conftest import photo
 from tests.bot.running import RunningBot
 from tests.bot.test_app import all_gone, family, running
 from tests.servers.discord_server import DiscordServer
+from tests.servers.slack_server import Message, SlackServer
 from tests.training.small import environment, finish, start, write_corpus, write_recipe
 
 
@@ -50,6 +52,7 @@ async def test_in_the_middle_of_an_answer(tmp_path: Path, tiny_model: Path, sent
                 hold.release()
         async with running(tmp_path, **variables):
             await server.ready()
+            await server.redeliver(broken)
             after = await joke_to(server, await post_picture(server, here.channel, here.taro, photo("temple")))
             await server.sync()
             said = [message.reply_to for message in server.said(here.channel)]
@@ -61,6 +64,50 @@ async def test_in_the_middle_of_an_answer(tmp_path: Path, tiny_model: Path, sent
             await server.click(voted, "👍", here.taro)
             await server.until(lambda: voted.button("👍").label == "2")  # the vote from before is there
             assert after in server.said(here.channel)
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["on its way", "after it is sent"])
+async def test_in_the_middle_of_an_answer_in_slack_which_tells_of_the_post_again(
+    tmp_path: Path, tiny_model: Path, sent: bool
+) -> None:
+    async with SlackServer(manifest=manifest(), timeout=60) as slack:
+        hanako, taro, channel = slack.add_user("U1", "hanako"), slack.add_user("U2", "taro"), slack.add_channel("C1")
+        variables = {
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_APP_TOKEN": slack.app_token,
+            "BOKE__SLACK__BASE_URL": slack.base_url,
+            "BOKE__MODEL__PATH": str(tiny_model),
+            "BOKE__CHAT__COOLDOWN_S": "0",
+            "BOKE__CHAT__ENABLED_CHANNELS": '["C1"]',
+        }
+
+        async def joke_to_a_post(name: str) -> tuple[Message, Message]:
+            posted = await slack.post(channel, hanako, files=[slack.upload("photo.jpg", photo(name))])
+            return posted, await slack.wait_for_message(channel, thread=posted)
+
+        async with running(tmp_path, **variables) as bot:
+            await slack.wait_for_socket()
+            _, voted = await joke_to_a_post("cat")
+            await slack.click(voted, "boke_up", taro)
+            await slack.wait_for_edit(voted)
+            if sent:
+                broken, _ = await joke_to_a_post("coffee")
+            else:
+                gate = slack.hold_next("chat.postMessage")
+                broken = await slack.post(channel, hanako, files=[slack.upload("photo.jpg", photo("coffee"))])
+                await gate.reached()
+            await kill(bot)
+            if not sent:
+                gate.open()
+        async with running(tmp_path, **variables):
+            await slack.wait_for_socket()
+            await (await slack.redeliver(broken)).acked()
+            await joke_to_a_post("temple")
+            await slack.click(voted, "boke_up", hanako)
+            await slack.wait_for_edit(voted)
+            assert voted.element("boke_up")["text"]["text"] == "👍 2"  # the vote from before is there
+        # It has left, and finished what was under way: what was on its way to Slack has arrived, and no other.
+        assert len([answer for answer in slack.answers(channel) if answer.thread_ts == broken.ts]) == 1
 
 
 async def test_while_it_trains_the_run_goes_on_and_the_next_bot_starts_no_second(
