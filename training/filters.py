@@ -55,8 +55,8 @@ class FilterConfig:
         duplicates: the same picture's jokes that read the same, but for the best.
         per_picture_cap: most jokes of one picture, the best ones; None: all.
         domain: classes of ImageNet, by name; only pictures of these are kept. Empty: all pictures.
-        most: jokes that are learned from, of all that pass: the best ones, three of each picture before any fourth
-            (`training.most`); None: all.
+        most: jokes that are learned from, of all that pass: the best ones, spread over the pictures, and others to compare
+            with (`training.most`); None: all.
     """
 
     fill_in_the_blank: bool = True

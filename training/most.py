@@ -1,9 +1,10 @@
-"""At most so many jokes of a corpus are learned from: the best ones, spread over its pictures.
+"""At most so many jokes of a corpus are learned from: the best ones, spread over its pictures, and some others to compare with.
 
-A picture's three best jokes come first, then every picture's fourth, then every fifth, and so on until there are enough; of
-those that come at the same time, the ones with the most stars. Three at once, because stars say something only among jokes of
-one picture (`training.weights`, `training.funny`). Which of equal ones come is decided by a hash of picture and text: the
-same corpus gives the same jokes, and each joke that is new takes one place.
+A picture's jokes come in threes: the two best ones and any other, since from the best alone a model learns what is written, but
+not what is funny (docs/scaling.md). First comes a three of every picture, then every picture's second, and so on until
+there are enough; of those that come at the same time, the ones whose best joke has the most stars. Which of equal ones come, and
+which other, is decided by a hash of picture and text: the same corpus gives the same jokes, and what is new takes the place of
+as much.
 
 Held-out pictures are not learned from. They keep all their jokes, so that a model is measured on the same ones with the limit
 and without it; where there are very many, the first pictures do: digests are random numbers.
@@ -17,6 +18,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from hashlib import blake2b
+from itertools import cycle
 from operator import attrgetter
 from pathlib import Path
 
@@ -24,10 +26,11 @@ import numpy as np
 
 from training.corpus import Joke
 
-AT_ONCE = 3  # of a picture's jokes, before any other's next one
+AT_ONCE = 3  # of a picture's jokes; the last of them is any
 HELD_OUT = 60_000  # jokes; `training.dataset` measures on 30,000 of them
 
-Place = tuple[int, float, int]  # in the order in which jokes are taken: round, minus stars, hash
+# In the order in which jokes are taken: which three of the picture's, then minus stars and hash of the best of these.
+Place = tuple[int, float, int]
 _NAMES = tuple(field.name for field in fields(Joke))
 _values = attrgetter(*_NAMES)
 
@@ -62,13 +65,15 @@ class Most:
                     if place is None or best.add(place):
                         file.write(json.dumps((place, _values(joke))) + "\n")
             file.seek(0)
-            limit, room = best.highest(), self._count
+            limit, room = best.highest()
             for line in file:
                 place, values = json.loads(line)
-                if place is not None:
-                    if not room or limit is None or tuple(place) > limit:
+                if place == limit:
+                    if not room:
                         continue
-                    room -= 1  # of equal ones the first
+                    room -= 1  # of a three that is cut the first ones
+                elif place is not None and place > limit:
+                    continue
                 kept += 1
                 yield Joke(**dict(zip(_NAMES, values, strict=True)))
         self.dropped = read - kept
@@ -83,13 +88,25 @@ class Most:
                 yield from ((joke, None) for joke in jokes)
             return
         hashes = [_hash(joke) for joke in jokes]
-        likings = [liking(joke) for joke in jokes]
-        rounds = [0] * len(jokes)
-        order = sorted(range(len(jokes)), key=lambda i: (likings[i], -hashes[i]), reverse=True)
-        for better, number in enumerate(order[AT_ONCE - 1 :]):
-            rounds[number] = better
-        for joke, number, liked, tie in zip(jokes, rounds, likings, hashes, strict=True):
-            yield joke, (number, -liked[0], tie)
+        order = _order([liking(joke) for joke in jokes], hashes)
+        places: dict[int, Place] = {}
+        for start in range(0, len(order), AT_ONCE):
+            best = order[start]
+            place = (start // AT_ONCE, -liking(jokes[best])[0], hashes[best])
+            places |= dict.fromkeys(order[start : start + AT_ONCE], place)
+        yield from ((joke, places[number]) for number, joke in enumerate(jokes))
+
+
+def _order(likings: list[tuple[float, int, int]], hashes: list[int]) -> list[int]:
+    """A picture's jokes, by number, in the order in which they are taken."""
+    numbers = range(len(hashes))
+    best = iter(sorted(numbers, key=lambda number: (likings[number], -hashes[number]), reverse=True))
+    other = iter(sorted(numbers, key=hashes.__getitem__))
+    sources = cycle((*[best] * (AT_ONCE - 1), other))
+    order: dict[int, None] = {}
+    while len(order) < len(hashes):
+        order[next(number for number in next(sources) if number not in order)] = None
+    return list(order)
 
 
 class _Lowest:
@@ -111,10 +128,14 @@ class _Lowest:
             self._forget()
         return True
 
-    def highest(self) -> Place | None:
-        """The highest of the lowest; None where there is none."""
+    def highest(self) -> tuple[list[float], int]:
+        """The highest of the lowest, and how many there are of it; [] and 0 where there are none."""
         self._forget()
-        return (self._rounds[-1], self._stars[-1], self._hashes[-1]) if self._hashes else None
+        if not self._hashes:
+            return [], 0
+        columns = self._rounds, self._stars, self._hashes
+        same = np.logical_and.reduce([np.array(column) == column[-1] for column in columns])
+        return [column[-1] for column in columns], int(same.sum())
 
     def _forget(self) -> None:
         rounds, stars, hashes = np.array(self._rounds), np.array(self._stars), np.array(self._hashes)
