@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
-import os
-import signal
 from concurrent.futures import Future, ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,9 +37,8 @@ class WorkerProcess(ProcessPoolExecutor):
         super().__init__(1, multiprocessing.get_context("spawn"), worker.initialize, arguments)
 
     def leave(self, pid: int | None, *, hung: bool) -> None:
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        for process in [*(self._processes or {}).values()]:  # also one that hung before it could say its pid
+            process.kill()
         self.shutdown(wait=False)
 
 

@@ -161,6 +161,21 @@ async def test_a_picture_that_loses_two_workers_is_given_up_and_the_next_is_answ
         assert isinstance(await inference.answer(Job(cat)), Answered)
 
 
+async def test_a_worker_that_hangs_while_it_starts_is_not_left_behind(models: list[Path], cat: bytes) -> None:
+    async with running(models[0], replace(SETTINGS, start_timeout=3.0)) as inference:
+        before = set(psutil.Process().children())
+        os.kill(inference.pids[0], signal.SIGKILL)
+        waiting = asyncio.create_task(inference.answer(Job(cat)))
+        while not (fresh := [p for p in psutil.Process().children() if p not in before]):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        fresh[0].suspend()  # before it has said who it is
+        with pytest.raises(NoWorker):
+            await waiting
+        assert isinstance(await inference.answer(Job(cat)), Answered)
+        await gone(fresh[0].pid)
+        assert not fresh[0].is_running()
+
+
 async def test_a_card_is_drawn_by_the_worker_that_takes_the_place_of_a_dead_one(models: list[Path], cat: bytes) -> None:
     async with running(models[0]) as inference:
         (old,) = inference.pids

@@ -1,4 +1,5 @@
-"""Damaged files of every format through the whole path, from bytes to reply: the bot lives, and so does its worker.
+"""Damaged files of every format through the whole path, from bytes to reply, card and feed: the bot lives, and so does its
+worker.
 
 `make soak` sends tens of thousands. A reader that crashes costs its own picture and no other: the last test crashes one.
 """
@@ -6,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import random
 import signal
@@ -74,24 +76,37 @@ async def send(folder: Path, model: Path, each: int, seed: int) -> None:
     chance = random.Random(seed)
     files = [spoilt(data, chance) for data in samples() for _ in range(each)]
     chance.shuffle(files)
-    variables = {"BOKE__WEB__POSTS_PER_MINUTE": "0", "BOKE__PICTURES__MAX_PIXELS": "2000000"}
+    variables = {
+        "BOKE__WEB__POSTS_PER_MINUTE": "0",
+        "BOKE__WEB__TRUSTED_PROXIES": "127.0.0.1",
+        "BOKE__PICTURES__MAX_PIXELS": "2000000",
+    }
     with run_bot(folder, BOKE__MODEL__PATH=str(model), **variables) as bot:
-        pid, left = worker_of(bot).pid, iter(files)
-        seen: Counter[int] = Counter()
+        pid, left = worker_of(bot).pid, enumerate(files)
+        seen: Counter[object] = Counter()
 
         async def poster(session: aiohttp.ClientSession) -> None:
-            for data in left:
+            for number, data in left:
                 form = aiohttp.FormData()
                 form.add_field("image", data, filename="picture")
-                async with session.post("/api/boke", data=form) as response:
-                    await response.read()
+                form.add_field("consent", "true")  # so that a small copy is made for the feed
+                visitor = {"X-Forwarded-For": str(ipaddress.IPv4Address("100.64.0.0") + number)}
+                async with session.post("/api/boke", data=form, headers=visitor) as response:
+                    answer = await response.json()
                     assert response.status in STATUSES, data
                     seen[response.status] += 1
+                if response.status == 200:
+                    seen["in the feed"] += answer.get("shown", False)
+                    async with session.get(f"/api/boke/{answer['id']}/card.png", headers=visitor) as response:
+                        await response.read()
+                        assert response.status in STATUSES, data
+                        seen["card", response.status] += 1
 
         async with aiohttp.ClientSession(bot.url) as session:
             await asyncio.gather(*(poster(session) for _ in range(4)))
         print(f"{len(files)} files, seed {seed}: {dict(seen)}")
         assert {200, 415} <= seen.keys()
+        assert seen["in the feed"] == seen["card", 200] == seen[200]
         assert "Traceback" not in bot.log
         assert worker_of(bot).pid == pid, bot.log
         assert bot.stop() == 0
