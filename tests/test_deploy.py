@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import json
 import os
@@ -14,8 +15,10 @@ import tomllib
 from configparser import ConfigParser
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from tests.bot.conftest import photo
 from tests.bot.running import run_bot
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,6 +127,56 @@ def test_the_image_has_all_the_bot_needs_and_its_health_check_tells_the_truth(
     assert health() != 0
     assert "Traceback" not in bot.log
     assert json.loads(steps("ENTRYPOINT")[0]) == ["python", "-m", "bot"]
+
+
+AS_IN_THE_CONTAINER = """
+set -e
+mount --bind "$BOKE__DATA__DIR" "$BOKE__DATA__DIR"
+mount --bind "$BOKE__MODELS__DIR" "$BOKE__MODELS__DIR"
+mount -t tmpfs tmpfs "$TMPDIR"
+for place in $(cut -d" " -f5 /proc/self/mountinfo); do
+    case "$place" in
+        "$BOKE__DATA__DIR" | "$BOKE__MODELS__DIR" | "$TMPDIR" | /proc* | /dev* | /sys*) ;;
+        *) mount -o remount,bind,ro "$place" ;;
+    esac
+done
+exec setpriv --no-new-privs --inh-caps=-all --bounding-set=-all "$@"
+"""
+
+
+async def use_all(url: str) -> None:
+    """An answer that is kept, with a card and a small copy for the feed."""
+    form = aiohttp.FormData({"consent": "true"})
+    form.add_field("image", photo(), filename="photo.jpg")
+    async with aiohttp.ClientSession(url) as session:
+        async with session.post("/api/boke", data=form) as response:
+            answer = await response.json()
+            assert answer["shown"], answer
+        for path in (f"/api/boke/{answer['id']}/card.png", "/readyz"):
+            async with session.get(path) as response:
+                assert response.status == 200, path
+
+
+def test_it_needs_no_powers_and_no_disk_but_its_volumes(tmp_path: Path) -> None:
+    """As `docker run --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges` has it, without an engine."""
+    within = ["unshare", "--mount", "--propagation", "private", "sh", "-c", AS_IN_THE_CONTAINER, "sh"]
+    places = {
+        name: str(tmp_path / folder)
+        for name, folder in (("BOKE__DATA__DIR", "data"), ("BOKE__MODELS__DIR", "models"), ("TMPDIR", "tmp"))
+    }
+    for place in places.values():
+        Path(place).mkdir()
+    if subprocess.run([*within, "true"], env={**os.environ, **places}, capture_output=True, check=False).returncode:
+        pytest.skip("only root may make a file system read-only")
+    with run_bot(tmp_path / "bot", within=within, **places, HOME=places["BOKE__DATA__DIR"]) as bot:
+        held = Path(f"/proc/{bot.process.pid}/status").read_text(encoding="utf-8")
+        assert re.search(r"^CapEff:\s+0+$", held, re.MULTILINE)
+        assert re.search(r"^NoNewPrivs:\s+1$", held, re.MULTILINE)
+        mounts = Path(f"/proc/{bot.process.pid}/mountinfo").read_text(encoding="utf-8").splitlines()
+        assert {line.split()[5].split(",")[0] for line in mounts if line.split()[4] == "/"} == {"ro"}
+        asyncio.run(use_all(bot.url))
+        assert bot.stop() == 0
+        assert not re.search("Traceback|Read-only|ERROR", bot.log), bot.log
 
 
 # systemd

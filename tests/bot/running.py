@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,13 +40,14 @@ class RunningBot:
 
 
 @contextmanager
-def run_bot(folder: Path, *arguments: str, **variables: str) -> Iterator[RunningBot]:
+def run_bot(folder: Path, *arguments: str, within: Sequence[str] = (), **variables: str) -> Iterator[RunningBot]:
     """Start the bot with its data in `folder` on a free port, and wait until it says that it is ready.
 
-    variables: for its environment, such as BOKE__WEB__POSTS_PER_MINUTE="3". Fails the test with the bot's log where it
+    within: a command that ends in starting the one that is given to it.
+    variables: for the bot's environment, such as BOKE__WEB__POSTS_PER_MINUTE="3". Fails the test with the bot's log where it
     ends before it is ready. Afterwards the bot is stopped, if the test did not do that.
     """
-    process = start_bot(folder, *arguments, **variables)
+    process = start_bot(folder, *arguments, within=within, **variables)
     bot = RunningBot(process, folder)
     printed: queue.Queue[str | None] = queue.Queue()
 
@@ -76,7 +77,7 @@ def run_bot(folder: Path, *arguments: str, **variables: str) -> Iterator[Running
         reader.join(10)
 
 
-def start_bot(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+def start_bot(folder: Path, *arguments: str, within: Sequence[str] = (), **variables: str) -> subprocess.Popen[str]:
     """Start the bot and return at once; its standard error goes to `folder/stderr`."""
     folder.mkdir(parents=True, exist_ok=True)
     environment = {
@@ -92,7 +93,7 @@ def start_bot(folder: Path, *arguments: str, **variables: str) -> subprocess.Pop
     }
     with (folder / "stderr").open("w", encoding="utf-8") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "bot", *arguments],
+            [*within, sys.executable, "-m", "bot", *arguments],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
