@@ -1,4 +1,4 @@
-"""What counts as a sign of life, on made-up workers; `test_cluster_features` has real ones."""
+"""What counts as a sign of life, on made-up workers; `test_cluster_silence` has real ones."""
 
 from __future__ import annotations
 
