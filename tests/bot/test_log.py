@@ -137,6 +137,25 @@ def test_no_secret_is_written_however_it_comes(hidden: list[str], style: str, mo
         assert all(entry["level"] for entry in entries(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("url=URL('wss://wss-primary.slack.com/link/?ticket=a1-b2&app_id=3')", "/link/?ticket=***&app_id=3')"),
+        ("POST https://hooks.slack.com/actions/T1/22/abCD34 answered 404", "hooks.slack.com/actions/*** answered 404"),
+        (
+            "https://discord.com/api/v10/interactions/12/aW50ZXJhY3Rpb246MTIzNDU2/callback",
+            "/interactions/12/***/callback",
+        ),
+        ("https://discord.com/api/v10/webhooks/12/aW50ZXJhY3Rpb246MTIzNDU2?wait=1", "/webhooks/12/***?wait=1"),
+        ("another bot's xoxb-123-456-abc", "another bot's xoxb-***"),
+    ],
+)
+def test_what_platforms_hand_out_for_a_while_is_hidden_though_nobody_named_it(text: str, shown: str) -> None:
+    assert log.Redactor()(text).endswith(shown)
+    for harmless in ("GET /webhooks/12/messages", "hooks.slack.com", "?ticket=", "/api/boke?url=x&mode=boke"):
+        assert log.Redactor()(harmless) == harmless
+
+
 @pytest.mark.usefixtures("restored")
 def test_libraries_are_not_made_talkative() -> None:
     log.configure("debug", "text")

@@ -120,6 +120,36 @@ async def test_platforms_that_refuse_and_repeat_what_they_were_sent(
             assert_nothing_leaks([bot.log, *bot.lines, *answers], [*TOKENS.values(), password])
 
 
+async def test_a_ticket_to_slack_that_is_refused_at_the_door(tmp_path: Path, tiny_model: Path) -> None:
+    """Slack hands out an address with a ticket in it, which the library repeats in its error."""
+    ticket = secrets.token_hex(16)
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path.endswith("apps.connections.open"):
+            door = request.url.with_scheme("ws").with_path("/link/").with_query(ticket=ticket, app_id="1")
+            return web.json_response({"ok": True, "url": str(door)})
+        if request.path == "/link/":
+            return web.Response(status=403)
+        return web.json_response({"ok": True, "team": "T", "team_id": "T1", "user_id": "U1", "bot_id": "B1"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    variables = {name: TOKENS[name] for name in ("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN")}
+    variables |= {"BOKE__SLACK__BASE_URL": f"http://{host}:{port}/api", "BOKE__MODEL__PATH": str(tiny_model)}
+    try:
+        async with running(tmp_path, **variables) as bot:
+            async with asyncio.timeout(60):
+                while "ticket=" not in bot.log:  # noqa: ASYNC110 - another process writes it
+                    await asyncio.sleep(0.05)
+            assert_nothing_leaks([bot.log], [ticket, *TOKENS.values()])
+    finally:
+        await runner.cleanup()
+
+
 def test_a_database_that_refuses_the_password(tmp_path: Path, postgres_url: str) -> None:
     wrong = f"w/ng@{secrets.token_hex(8)}"
     url = make_url(postgres_url).set(password=wrong).render_as_string(hide_password=False)
