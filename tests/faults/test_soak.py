@@ -16,6 +16,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 from PIL import Image
 
+from bot.chat.web.posted import MAX_PICTURES
 from tests.bot.running import RunningBot, run_bot
 from tests.bot.test_app import worker_of
 
@@ -24,13 +25,16 @@ AT_ONCE = 8
 
 
 def picture(number: int) -> bytes:
-    """A small picture that no other number has, in one of three formats, every tenth of them damaged."""
+    """A picture that no other number has, in one of three formats, every tenth of them damaged.
+
+    It takes 100 kB and more, decoded or not, so that one that is kept shows.
+    """
     noise = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
-    image = Image.fromarray(noise).resize((96 + number % 7 * 16, 96), Image.Resampling.BICUBIC)
+    image = Image.fromarray(noise).resize((256 + number % 7 * 16, 256), Image.Resampling.BICUBIC)
     file = io.BytesIO()
     image.save(file, ("JPEG", "PNG", "WEBP")[number % 3])
-    data = file.getvalue()
-    return data[: len(data) // 2] if number % 10 == 9 else data
+    data = file.getvalue() + bytes(100_000)
+    return data[: file.tell() // 2] if number % 10 == 9 else data
 
 
 async def post_all(url: str, numbers: range) -> int:
@@ -80,8 +84,8 @@ def assert_flat(found: list[tuple[float, float]], bot_mb: float, worker_mb: floa
 
 
 async def test_memory_over_a_few_hundred_pictures(tmp_path: Path, tiny_model: Path) -> None:
-    found = await soak(tmp_path, tiny_model, 100, 300)
-    assert_flat(found, 12, 20)  # 30 kB for each picture would show
+    found = await soak(tmp_path, tiny_model, MAX_PICTURES * 6 // 5, 240)
+    assert_flat(found, 12, 20)  # 85 kB for each would show: less than one picture
 
 
 @pytest.mark.skipif(not os.environ.get("BOKE_SOAK"), reason="takes long; make soak runs it")
