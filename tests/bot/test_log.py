@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -18,9 +19,11 @@ from pydantic import SecretStr
 from bot import log
 from store.config import Config, Secrets, secret_values
 from tests.bot.chat.discord.bots import as_owner, town
+from tests.bot.chat.slack.conftest import manifest
 from tests.bot.conftest import photo
 from tests.bot.test_app import running
 from tests.servers.discord_server import DiscordServer
+from tests.servers.slack_server import SlackServer
 
 WAY = (  # of a picture through the bot: who says something about it, and how that begins
     ("bot.chat.discord.posts", "discord: message "),
@@ -75,6 +78,29 @@ async def test_a_picture_has_one_id_from_the_event_to_the_reply(tmp_path: Path, 
         (refused,) = {entry["picture"] for entry in lines if "refused as NotAPicture" in entry["message"]}
         assert any("no answer: not_a_picture" in text for _, text in way_of(lines, refused))
         assert {name for name, _ in way_of(lines, request)} == {"bot.inference", "bot.worker", "bot.boke"}
+
+
+async def test_the_same_in_slack(tmp_path: Path, tiny_model: Path) -> None:
+    async with SlackServer(manifest=manifest(), timeout=60) as slack:
+        hanako, channel = slack.add_user("U1", "hanako"), slack.add_channel("C1")
+        variables = {
+            "SLACK_BOT_TOKEN": slack.bot_token,
+            "SLACK_APP_TOKEN": slack.app_token,
+            "BOKE__SLACK__BASE_URL": slack.base_url,
+            "BOKE__MODEL__PATH": str(tiny_model),
+            "BOKE__CHAT__ENABLED_CHANNELS": '["C1"]',
+            "BOKE__LOG__LEVEL": "debug",
+            "BOKE__LOG__FORMAT": "json",
+        }
+        async with running(tmp_path, **variables) as bot:
+            await slack.wait_for_socket()
+            post = await slack.post(channel, hanako, files=[slack.upload("cat.jpg", photo())])
+            await slack.wait_for_message(channel, thread=post)
+            await asyncio.to_thread(bot.stop)
+            lines = entries(bot.log)
+        picture = next(entry for entry in lines if entry["message"].endswith("brings 1 pictures"))["picture"]
+        ends = {"bot.chat.slack.posts", "bot.chat.slack.speaker"}
+        assert {name for name, _ in way_of(lines, picture)} >= ends | {name for name, _ in WAY if ".chat." not in name}
 
 
 # secrets
