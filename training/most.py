@@ -1,7 +1,7 @@
 """At most so many jokes of a corpus are learned from: the best ones, spread over its pictures, and some others to compare with.
 
 A picture's jokes come in threes: the two best ones and any other, since from the best alone a model learns what is written, but
-not what is funny (docs/scaling.md). First comes a three of every picture, then every picture's second, and so on until
+hardly what is funny (docs/scaling.md). First comes a three of every picture, then every picture's second, and so on until
 there are enough; of those that come at the same time, the ones whose best joke has the most stars. Which of equal ones come, and
 which other, is decided by a hash of picture and text: the same corpus gives the same jokes, and what is new takes the place of
 as much.
