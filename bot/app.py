@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 FINISH_S = 6.0  # for pictures under way
 FRONT_END_STOP_S = 1.5
+REST_SHARE = 0.05  # of the wait for a locked database: so long a crowd goes on without it once one has waited in vain
 LEAVE_S = 9.5  # after a signal, whatever hangs
 
 
@@ -51,6 +52,7 @@ class App:
             pool_size=config.database.pool_size,
             busy_timeout_s=config.database.busy_timeout_s,
         )
+        self.database.rest_s = config.database.busy_timeout_s * REST_SHARE
         self.inference = Inference(engine_settings(config), model_place(config), ModelPlace(backend=_backend(config)))
         self.service = BokeService(config, self.inference, self.database)
         self.announcements = Announcements(config.chat.admin_channel)  # front ends register how to post there

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,8 @@ class Database:
         postgres = engine.dialect.name == "postgresql"
         self._reading = engine.execution_options(isolation_level="REPEATABLE READ") if postgres else engine
         self._salt: bytes | None = None
+        self.rest_s = 0.0  # for so long after one writer waited in vain, others do not wait either
+        self._resting_until = 0.0
 
     @property
     def dialect(self) -> str:
@@ -71,8 +74,14 @@ class Database:
 
         Raises: DatabaseBusy, DatabaseFull, DatabaseUnavailable
         """
-        with self._translated(), Session(self._writing) as session, session.begin():
-            yield session
+        if time.monotonic() < self._resting_until:
+            raise DatabaseBusy(f"{self.address}: another process keeps it locked; try again in a moment")
+        try:
+            with self._translated(), Session(self._writing) as session, session.begin():
+                yield session
+        except DatabaseBusy:
+            self._resting_until = time.monotonic() + self.rest_s
+            raise
 
     @contextmanager
     def reader(self) -> Iterator[Session]:

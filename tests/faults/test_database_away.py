@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+from sqlalchemy.orm import Session
 
+from bot.app import App
 from bot.boke import Place
+from store.config import Config
 from store.copying import back_up
-from store.database import Database
+from store.database import Database, open_database
 from store.errors import DatabaseError
 from store.votes import VoteCounts
 from tests.bot.conftest import MakeService, photo
@@ -61,6 +67,36 @@ async def test_gone_and_back(make_service: MakeService, any_database: Database) 
             await service.vote(told.id, HERE, 1)
     assert await service.vote(told.id, HERE, 1) == VoteCounts(2, 0)
     assert (await service.answer(photo(), HERE)).id
+
+
+async def test_locked_for_long_a_crowd_does_not_wait_one_after_another(
+    make_service: MakeService, make_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = App(make_config())
+    assert app.database.rest_s > 0
+    app.service.close()
+    app.database.close()
+    database = open_database(f"sqlite:///{tmp_path / 'locked.db'}", busy_timeout_s=0.5)
+    service, waited = make_service(database=database, chat=FREE), list[Session]()
+    database.rest_s = 60
+    assert (await service.answer(photo(), HERE)).id
+
+    class Counted(Session):
+        def __init__(self, bind: Any, **options: Any) -> None:
+            if bind is database._writing:
+                waited.append(self)
+            super().__init__(bind, **options)
+
+    monkeypatch.setattr("store.database.Session", Counted)
+    with closing(sqlite3.connect(tmp_path / "locked.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        crowd = await asyncio.gather(*(service.answer(photo(), HERE) for _ in range(16)))
+    assert [answer.id for answer in crowd] == [""] * 16
+    assert all(answer.text in LINES for answer in crowd)
+    assert 0 < len(waited) <= 4  # as many as have a thread; nobody waits behind them
+    database.rest_s = database._resting_until = 0
+    assert (await service.answer(photo(), HERE)).id
+    database.close()
 
 
 async def test_a_backup_that_is_put_back_under_a_running_bot(make_service: MakeService, tmp_path: Path) -> None:
