@@ -142,7 +142,9 @@ async def test_the_child_is_polite_and_knows_no_secrets(
         await until(lambda: child(made))
         process = child(made)
         assert process is not None
-        await until(lambda: process.nice() == 12)
+        await until(
+            lambda: process.nice() == min(19, os.nice(0) + 12)
+        )  # the tests may run at a low priority themselves
         environment = process.environ()
         assert "DISCORD_TOKEN" not in environment
         assert "PATH" in environment
