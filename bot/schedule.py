@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,17 @@ class Every(IntervalTrigger):
         return moment
 
 
+def _until_left(work: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Work for the scheduler, which takes it for a failure, traceback and all, when the bot leaves meanwhile."""
+
+    @wraps(work)
+    async def job() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await work()
+
+    return job
+
+
 class Schedule:
     """Everything the bot does by the clock."""
 
@@ -85,13 +97,15 @@ class Schedule:
         if retrain.enabled:
             trigger = CronTrigger.from_crontab(retrain.cron, timezone=retrain.timezone)
             grace = MISFIRE_GRACE_S
-            self._scheduler.add_job(self._nightly, trigger, id="retrain", misfire_grace_time=grace, **once)
+            self._scheduler.add_job(_until_left(self._nightly), trigger, id="retrain", misfire_grace_time=grace, **once)
             self._scheduler.add_listener(self._note_due, EVENT_JOB_SUBMITTED)
         zone = self._scheduler.timezone
         often, daily = Every(seconds=self.config.inference.reload_check_s, timezone=zone), Every(days=1, timezone=zone)
-        self._scheduler.add_job(self.look_around, often, id="look", misfire_grace_time=None, **once)
+        self._scheduler.add_job(_until_left(self.look_around), often, id="look", misfire_grace_time=None, **once)
         soon = datetime.now(zone) + timedelta(minutes=1)
-        self._scheduler.add_job(self.clean, daily, id="clean", misfire_grace_time=None, next_run_time=soon, **once)
+        self._scheduler.add_job(
+            _until_left(self.clean), daily, id="clean", misfire_grace_time=None, next_run_time=soon, **once
+        )
         self._scheduler.start()
         self._keep(self._watch_clock(ClockWatch()))
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -259,6 +260,25 @@ async def test_of_two_bots_on_one_database_one_runs_for_an_hour_that_the_clock_n
         other.schedule._scheduler.get_job("retrain").modify(next_run_time=hour + timedelta(seconds=1))
         await until(lambda: "retrain: ended" in caplog.text)
         assert len(last_runs(one.database, 5)) == 2
+
+
+async def test_a_bot_that_leaves_in_the_middle_of_its_work_by_the_clock_does_so_quietly(
+    make_config: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The scheduler calls whatever it runs off, and would write that down as a failure with its traceback."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def look(*_: object) -> int:
+        begun.set()
+        go_on.wait(30)
+        return 0
+
+    monkeypatch.setattr(module, "close_gone_runs", look)
+    async with house(make_config, tmp_path):
+        assert await asyncio.to_thread(begun.wait, 30)
+    go_on.set()
+    await asyncio.sleep(0.1)  # for what is left of the job
+    assert not [record for record in caplog.records if record.exc_info or "raised" in record.message]
 
 
 async def test_where_it_is_off_the_clock_starts_nothing(make_config: Make, tmp_path: Path) -> None:
