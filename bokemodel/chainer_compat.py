@@ -96,7 +96,7 @@ def _surroundings_of_2022() -> Iterator[None]:
     had_distutils = "distutils" in np.__dict__
     sys.modules.update(stand_ins)
     if not had_distutils:
-        np.distutils = stand_ins["numpy.distutils"]
+        vars(np)["distutils"] = stand_ins["numpy.distutils"]
     # chainer.links.caffe.caffe_function looks here for its message types; it stays for good.
     package = _stand_in("chainer.links.caffe.protobuf3", caffe_pb2=caffe_pb2, __path__=[])
     sys.modules["chainer.links.caffe.protobuf3"] = package
@@ -112,7 +112,7 @@ def _surroundings_of_2022() -> Iterator[None]:
             else:
                 sys.modules[name] = module
         if not had_distutils:
-            del np.distutils
+            del vars(np)["distutils"]
 
 
 add_numpy_aliases()

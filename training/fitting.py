@@ -179,7 +179,7 @@ def fit(
     _to_device(decoder, device)
     keys = dataset.keys()[dataset.train]
     fresh = np.ones(len(keys), bool) if not parent or parent.learned is None else ~np.isin(keys, parent.learned)
-    long = parent is None or fresh.mean() >= MOSTLY_NEW
+    long = parent is None or bool(fresh.mean() >= MOSTLY_NEW)
     weights = dataset.weights(recipe.weights, vote_weight)
     jokes = _Jokes(dataset, tokens, normalizer, left_out, weights, fresh, None if long else recipe)
     shown = _Answers(dataset, start.tokenizer, normalizer, recipe, seed)

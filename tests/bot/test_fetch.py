@@ -27,9 +27,8 @@ async def serving(handler: Handler, host: str = "127.0.0.1", port: int = 0) -> A
     app.router.add_route("*", "/{path:.*}", any_path)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, host, port)
-    await site.start()
     try:
+        await web.TCPSite(runner, host, port).start()
         yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

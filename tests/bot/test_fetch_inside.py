@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -91,11 +91,15 @@ async def both_sides(location: str = "") -> AsyncIterator[tuple[str, list[str]]]
             return web.Response(status=302, headers={"Location": location.replace("PORT", str(request.url.port))})
         return web.Response(body=b"picture", headers={"Connection": "close"})
 
-    async with serving(outer, OUTSIDE) as url:
-        port = URL(url).port
-        assert port is not None
-        async with serving(inner, INSIDE, port):
+    while True:
+        async with AsyncExitStack() as stack:
+            url = await stack.enter_async_context(serving(outer, OUTSIDE))
+            try:
+                await stack.enter_async_context(serving(inner, INSIDE, URL(url).port or 0))
+            except OSError:  # somebody else has that port there
+                continue
             yield url.replace(OUTSIDE, "chat.test"), asked
+            return
 
 
 async def test_the_outer_server_is_reached(dns: Dns) -> None:
