@@ -1,4 +1,4 @@
-"""Fixtures of the training's tests: a database, and one thread for matrix products."""
+"""Fixtures of the training's tests: a database, a cluster, and one thread for matrix products."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bokemodel.encoders import load_encoder
+from bokemodel.encoders.base import Encoder
 from store.database import Database, open_database
+from tests.cluster import Cluster, unclosed
+from training import cluster_features
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,3 +29,26 @@ def sqlite(tmp_path: Path) -> Iterator[Database]:
     database = open_database(f"sqlite:///{tmp_path / 'one.db'}")
     yield database
     database.close()
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("efficientnet-lite0", threads=1)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """With one worker, for tests that leave it whole."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
+    made.scheduler()
+    made.worker()
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def small_parcels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What goes to a cluster goes in more parcels than one, and each client is closed in the end."""
+    monkeypatch.setattr(cluster_features, "PICTURES", 4)
+    yield
+    assert not unclosed()

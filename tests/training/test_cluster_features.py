@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder
 from bokemodel.encoders.efficientnet_weights import weights_path
 from store.cluster import ClusterExecutor
 from store.sections import Engine
-from tests.cluster import Cluster, kill, make_certificate, unclosed
+from tests.cluster import Cluster, kill, make_certificate
 from tests.training import worker_functions
 from tests.training.corpora import write_picture
 from tests.training.on_cluster import CHOICE, addresses, after_sending, engine, local, pictures, stored, with_workers
@@ -31,27 +29,7 @@ from training.features import FeatureReport, FeatureStore, compute_missing
 from training.recording import Stopped
 from training.retrain import FAILED, PUBLISHED
 
-
-@pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return load_encoder("efficientnet-lite0", threads=1)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """With one worker, for tests that leave it whole."""
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
-    made.scheduler()
-    made.worker()
-    yield made
-    made.end()
-
-
-@pytest.fixture(autouse=True)
-def small_parcels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(cluster_features, "PICTURES", 4)
-    yield
-    assert not unclosed()
+pytestmark = pytest.mark.usefixtures("small_parcels")
 
 
 def test_the_same_vectors_as_here_and_the_same_words_for_what_has_none(

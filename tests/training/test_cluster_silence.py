@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bokemodel.encoders import load_encoder
 from bokemodel.encoders.base import Encoder
 from store.cluster import ClusterExecutor, ClusterSeen
-from tests.cluster import Cluster, kill, unclosed
+from tests.cluster import Cluster, kill
 from tests.training import worker_functions
 from tests.training.on_cluster import CHOICE, after_sending, engine, local, pictures, with_workers
 from training import cluster_features, features
@@ -23,27 +22,7 @@ from training.cluster_features import ClusterEncoding
 from training.corpus import StoredPicture
 from training.features import FeatureReport, FeatureStore, compute_missing
 
-
-@pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return load_encoder("efficientnet-lite0", threads=1)
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """With one worker, for tests that leave it whole."""
-    made = Cluster(tmp_path_factory.mktemp("cluster"))
-    made.scheduler()
-    made.worker()
-    yield made
-    made.end()
-
-
-@pytest.fixture(autouse=True)
-def small_parcels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(cluster_features, "PICTURES", 4)
-    yield
-    assert not unclosed()
+pytestmark = pytest.mark.usefixtures("small_parcels")
 
 
 def shorten(encoding: ClusterEncoding, cluster: Cluster) -> None:
@@ -52,6 +31,19 @@ def shorten(encoding: ClusterEncoding, cluster: Cluster) -> None:
     while not with_workers(encoding._executor):
         pass
     encoding._engine = engine(cluster, start_timeout_s=1)
+
+
+def patient_again(encoding: ClusterEncoding, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Whoever replaces workers waits for long again. Returns which ones were replaced, filled as it happens."""
+    evict, replaced = ClusterExecutor.evict, []
+
+    def noticed(executor: ClusterExecutor, silent: Sequence[str] | None = None) -> list[str]:
+        encoding._engine = engine(cluster)
+        replaced.append(evict(executor, silent))
+        return replaced[-1]
+
+    monkeypatch.setattr(ClusterExecutor, "evict", noticed)
+    return replaced
 
 
 def ask(people: ClusterExecutor, kind: str, ended: Path) -> None:
@@ -110,18 +102,11 @@ def test_a_worker_that_does_not_come_to_an_end_is_replaced(
     path.write_bytes(worker_functions.marked(worker_functions.HANGS, tmp_path / "times", path.read_bytes()))
     store = FeatureStore.open(tmp_path, encoder)
     cluster = Cluster(tmp_path)
-    evict, replaced = ClusterExecutor.evict, []
-
-    def noticed(executor: ClusterExecutor, silent: Sequence[str] | None = None) -> list[str]:
-        encoding._engine = engine(cluster)
-        replaced.append(evict(executor, silent))
-        return replaced[-1]
-
-    monkeypatch.setattr(ClusterExecutor, "evict", noticed)
+    encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
+    replaced = patient_again(encoding, cluster, monkeypatch)
     try:
         cluster.scheduler()
         cluster.worker()
-        encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
         encoding = after_sending(encoding, lambda: None if replaced else shorten(encoding, cluster))
         report = compute_missing(store, tmp_path, some, encoder, encoding=encoding)
         assert report == FeatureReport(0, 6, 0, ())
@@ -138,15 +123,7 @@ def test_workers_that_hang_die_and_join_and_a_scheduler_that_restarts_cost_no_pi
     store = FeatureStore.open(tmp_path, encoder)
     cluster = Cluster(tmp_path)
     encoding = ClusterEncoding(engine(cluster), CHOICE, encoder)
-    evict = ClusterExecutor.evict
-    replaced: list[list[str]] = []
-
-    def noticed(executor: ClusterExecutor, silent: Sequence[str] | None = None) -> list[str]:
-        encoding._engine = engine(cluster)
-        replaced.append(evict(executor, silent))
-        return replaced[-1]
-
-    monkeypatch.setattr(ClusterExecutor, "evict", noticed)
+    replaced = patient_again(encoding, cluster, monkeypatch)
 
     def with_faults() -> Iterator[StoredPicture]:
         """Pictures are read as the cluster gets through with them: what happens here happens in the middle."""
