@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bokemodel.archives import npz_bytes, read_npz
+from bokemodel.packing import unit_length
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -88,7 +89,7 @@ class Examples:
     @classmethod
     def of(cls, features: Floats, pictures: Sequence[ExamplePicture], seed: int = 0) -> Examples:
         """From the encoder's vectors (P, dim) of pictures and their jokes."""
-        mean = _unit(features).mean(axis=0)
+        mean = unit_length(features).mean(axis=0)
         unit = _centred(features, mean)
         axes = principal_axes(unit[:: -(-len(unit) // FITTED_TO)], AXES, seed).astype(np.float16).astype(np.float32)
         seen = unit @ axes
@@ -226,9 +227,4 @@ def _address(url: Any) -> str | None:
 
 
 def _centred(features: Floats, mean: Floats) -> Floats:
-    return _unit(_unit(features) - mean)
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-8)).astype(np.float32, copy=False)
+    return unit_length(unit_length(features) - mean)

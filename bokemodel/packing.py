@@ -77,7 +77,7 @@ class Normalizer:
     @staticmethod
     def fit(features: Floats) -> Normalizer:
         """Learn from vectors (N, dim). Numbers that hardly ever move are not blown up."""
-        unit = _unit(features)
+        unit = unit_length(features)
         mean = unit.mean(axis=0)
         spread = unit.std(axis=0)
         scale = np.maximum(spread, 0.3 * float(spread.mean()) + 1e-8) * np.sqrt(features.shape[1])
@@ -85,10 +85,11 @@ class Normalizer:
 
     def __call__(self, features: Floats) -> Floats:
         """(N, dim) to (N, size)."""
-        normal = ((_unit(features) - self.mean) / self.scale).astype(np.float32)
+        normal = ((unit_length(features) - self.mean) / self.scale).astype(np.float32)
         return normal if self.words is None else normal @ self.words
 
 
-def _unit(features: Floats) -> Floats:
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return (features / np.maximum(lengths, 1e-8)).astype(np.float32, copy=False)
+def unit_length(vectors: Floats) -> Floats:
+    """Vectors (N, dim), each divided by its length; one of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(lengths, 1e-8)).astype(np.float32, copy=False)
